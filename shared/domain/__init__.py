@@ -1,0 +1,1 @@
+"""Words, rules and ports of Forebay. Standard library only; nothing here does I/O."""

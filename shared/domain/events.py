@@ -1,0 +1,127 @@
+"""What the program announces. Sinks turn announcements into logs, metrics and traces.
+
+No event carries a prompt, an answer or a key.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobAccepted(Event):
+    """A job was recorded and its publish confirmed, or answered from the cache at once."""
+
+    job_id: str
+    team: str
+    lane: str
+    priority: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded(Event):
+    """A call of a deployment came to its end."""
+
+    job_id: str
+    lane: str
+    deployment: str
+    outcome: str
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobRetried(Event):
+    """A job went back to its queue after a failed attempt."""
+
+    job_id: str
+    lane: str
+    outcome: str
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobFinished(Event):
+    """A job has its final status. ``waited_s``: from creation to this attempt's start."""
+
+    job_id: str
+    team: str
+    lane: str
+    status: str
+    cache: str | None
+    waited_s: float
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageBuried(Event):
+    """A message went to the dead letters."""
+
+    job_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimLost(Event):
+    """A worker finished a job that was no longer its own; its result was dropped."""
+
+    job_id: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class LanePaused(Event):
+    """A worker stopped taking from a lane for a while."""
+
+    lane: str
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLost(Event):
+    """The broker or the store cannot be reached."""
+
+    server: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerBack(Event):
+    """The broker or the store can be reached again."""
+
+    server: str
+
+
+@dataclass(frozen=True, slots=True)
+class DutyRan(Event):
+    """A duty of the scheduler ran; ``did`` says how much it found to do."""
+
+    duty: str
+    did: int
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class RoleStarted(Event):
+    """A role began its work."""
+
+    role: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoleStopped(Event):
+    """A role ended. ``given_back``: deliveries it returned unfinished."""
+
+    role: str
+    name: str
+    given_back: int = 0
+
+
+Emit = Callable[[Event], None]
+"""Where code announces; it never waits and never fails."""

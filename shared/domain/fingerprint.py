@@ -1,0 +1,39 @@
+"""When two requests are the same request."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+NOT_PART_OF_THE_QUESTION: Final = frozenset(
+    {
+        "metadata",
+        "model",
+        "prompt_cache_key",
+        "safety_identifier",
+        "service_tier",
+        "store",
+        "stream",
+        "stream_options",
+        "user",
+    }
+)
+"""Request members that do not change the answer. ``model`` is replaced by what really serves it."""
+
+
+def fingerprint(
+    *, team: str, endpoint: str, request: Mapping[str, Any], served_models: tuple[str, ...], namespace: str
+) -> str:
+    """Give the SHA-256 (hex) of everything that changes the answer.
+
+    ``served_models``: the providers' names of the models behind the lane, sorted, so that a
+    configuration that moves a public name to another model version asks anew.
+    """
+    question = {name: value for name, value in request.items() if name not in NOT_PART_OF_THE_QUESTION}
+    canonical = json.dumps(
+        [team, endpoint, served_models, namespace, question],
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=False,
+    )
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,156 @@
+"""The job: what was asked, what became of it, and the words for both.
+
+::
+
+    scheduled ─► queued ─► running ─► succeeded | failed
+        │          │  ▲       │
+        │          │  └─retry─┤
+        └──────────┴──────────┴─────► cancelled | expired
+
+``accepted`` is the moment between the record and the confirmed publish; clients see it as queued.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Final
+
+from shared.domain.answer_cache import CachePolicy, CacheResult
+from shared.domain.lanes import Priority, QueueName, class_for
+from shared.domain.usage import Usage
+
+Json = dict[str, Any]
+"""A JSON object as Python has it."""
+
+
+class JobStatus(StrEnum):
+    """Where a job stands."""
+
+    ACCEPTED = "accepted"
+    SCHEDULED = "scheduled"
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing will change any more."""
+        return self in FINAL_STATUSES
+
+    @property
+    def shown(self) -> "JobStatus":
+        """The word a client sees."""
+        return JobStatus.QUEUED if self is JobStatus.ACCEPTED else self
+
+
+FINAL_STATUSES: Final = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED})
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """Whom the cost belongs to, below the team."""
+
+    project: str | None = None
+    feature: str | None = None
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """What a client asked for, except the provider's request itself. Never changes.
+
+    id: ``job_`` and 26 sortable characters.
+    team: whose job it is; part of every lookup.
+    endpoint: the provider's path, such as ``/v1/chat/completions``.
+    model: the public name the client asked for; ``lane``: the model group that serves it.
+    created_at, run_at, deadline: seconds since the epoch; ``run_at``: not before; ``deadline``: not after.
+    batch_id: the batch it came with.
+    """
+
+    id: str
+    team: str
+    endpoint: str
+    model: str
+    lane: str
+    priority: Priority
+    created_at: float
+    run_at: float | None = None
+    deadline: float | None = None
+    batch_id: str | None = None
+    cache: CachePolicy = field(default_factory=CachePolicy)
+    attribution: Attribution = field(default_factory=Attribution)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def queue(self, now: float) -> QueueName:
+        """Give the queue this job waits in, if it begins to wait at ``now``."""
+        to_deadline = None if self.deadline is None else self.deadline - now
+        return QueueName(self.lane, class_for(self.priority, to_deadline))
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What the message carries: the whole work to be done, enough to recreate the job's record.
+
+    request: the provider's request body as the client sent it.
+    traceparent: the W3C trace context the job was submitted under, if any.
+    """
+
+    spec: JobSpec
+    request: Json
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One call of one deployment. ``outcome`` is ``succeeded``, ``cancelled`` or a provider error's code."""
+
+    deployment: str
+    started_at: float
+    ended_at: float
+    outcome: str
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobError:
+    """Why a job failed, in the shape of the OpenAI API's errors."""
+
+    message: str
+    type: str
+    code: str
+    param: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job ended.
+
+    status: one of ``FINAL_STATUSES``.
+    response: the provider's body, on success.
+    cost_usd: None where the price is not known; never guessed.
+    served_by: the deployment that answered.
+    """
+
+    status: JobStatus
+    response: Json | None = None
+    error: JobError | None = None
+    usage: Usage | None = None
+    cost_usd: Decimal | None = None
+    served_by: str | None = None
+    cache: CacheResult | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as the store knows it."""
+
+    spec: JobSpec
+    status: JobStatus
+    attempts: tuple[Attempt, ...] = ()
+    started_at: float | None = None
+    finished_at: float | None = None
+    outcome: Outcome | None = None

@@ -1,0 +1,98 @@
+"""Lanes and classes: which queue a job waits in.
+
+A *lane* is a model group: what its deployments cannot take now holds back nobody else. Within a
+lane a job waits in the queue of its *class*. Each of the classes that people wait for has a
+*surplus* sibling, for the part of a team's backlog that is beyond its fair share.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Self
+
+
+class Priority(StrEnum):
+    """What a client asks for; it decides the class."""
+
+    INTERACTIVE = "interactive"
+    STANDARD = "standard"
+    BULK = "bulk"
+    DEFERRABLE = "deferrable"
+
+
+@dataclass(frozen=True, slots=True)
+class DeferrableWindow:
+    """A class of deferrable work: jobs whose deadline is at least ``seconds`` away wait here."""
+
+    label: str
+    seconds: float
+
+
+DEFERRABLE_WINDOWS: Final = (
+    DeferrableWindow("1h", 3_600),
+    DeferrableWindow("4h", 14_400),
+    DeferrableWindow("24h", 86_400),
+    DeferrableWindow("7d", 604_800),
+)
+"""Shortest first."""
+
+DEFAULT_WEIGHTS: Final = {
+    Priority.INTERACTIVE: 64,
+    Priority.STANDARD: 16,
+    Priority.BULK: 4,
+    Priority.DEFERRABLE: 1,
+}
+"""Turns that a class gets for each turn of a deferrable one, while all of them have work."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class JobClass:
+    """One waiting room of a lane, such as ``standard``, ``standard.surplus`` or ``deferrable.24h``."""
+
+    name: str
+
+    @property
+    def priority(self) -> Priority:
+        """The priority whose weight this class has."""
+        return Priority(self.name.partition(".")[0])
+
+    @property
+    def is_surplus(self) -> bool:
+        """Whether this is the room that is served only with what its sibling leaves."""
+        return self.name.endswith(".surplus")
+
+    @property
+    def sibling(self) -> Self:
+        """The main class of a surplus class; a main class is its own."""
+        return type(self)(self.name.removesuffix(".surplus"))
+
+
+def _all_classes() -> tuple[JobClass, ...]:
+    waited_for = (Priority.INTERACTIVE, Priority.STANDARD, Priority.BULK)
+    pairs = [JobClass(f"{priority}{suffix}") for priority in waited_for for suffix in ("", ".surplus")]
+    return (*pairs, *(JobClass(f"{Priority.DEFERRABLE}.{window.label}") for window in DEFERRABLE_WINDOWS))
+
+
+CLASSES: Final = _all_classes()
+"""Every class of a lane, in the order of precedence."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class QueueName:
+    """The work queue of one class of one lane."""
+
+    lane: str
+    job_class: JobClass
+
+
+def class_for(priority: Priority, seconds_to_deadline: float | None = None) -> JobClass:
+    """Give the class a new job waits in.
+
+    A deferrable job goes to the longest window that ends before its deadline; one without a
+    deadline to the longest of all, one whose deadline is nearer than every window to ``standard``.
+    """
+    if priority is not Priority.DEFERRABLE:
+        return JobClass(priority.value)
+    if seconds_to_deadline is None:
+        return JobClass(f"{Priority.DEFERRABLE}.{DEFERRABLE_WINDOWS[-1].label}")
+    fitting = [window for window in DEFERRABLE_WINDOWS if window.seconds <= seconds_to_deadline]
+    return JobClass(f"{Priority.DEFERRABLE}.{fitting[-1].label}") if fitting else JobClass(Priority.STANDARD)

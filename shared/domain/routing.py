@@ -1,0 +1,71 @@
+"""Which deployment of a lane gets a call."""
+
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from shared.domain.usage import Price
+
+
+class ClientKind(StrEnum):
+    """Which client speaks to a deployment: our thin one for the OpenAI wire, or LiteLLM."""
+
+    HTTP = "http"
+    LITELLM = "litellm"
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredLimits:
+    """A deployment's limits, for the whole cluster; None: not configured."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    max_parallel_requests: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One credential for one model at one provider.
+
+    id: a short stable name, shown to clients; it contains no secret.
+    model: the provider's name of the model, with LiteLLM's provider prefix (``openai/gpt-4o-mini``).
+    timeout_s: seconds one call may take.
+    weight: its share among the deployments of the same ``order``; lower orders go first.
+    extra: further parameters of the LiteLLM configuration, passed to ``acompletion``.
+    """
+
+    id: str
+    lane: str
+    model: str
+    client: ClientKind
+    api_base: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    timeout_s: float = 120.0
+    weight: float = 1.0
+    order: int = 1
+    region: str | None = None
+    price: Price | None = None
+    limits: ConfiguredLimits = ConfiguredLimits()
+    extra: dict[str, Any] = field(default_factory=dict, repr=False)
+
+
+Uniform = Callable[[float, float], float]
+"""Takes a low and a high bound, gives a number between them."""
+
+
+def choose(deployments: Sequence[Deployment], tried: AbstractSet[str], uniform: Uniform) -> Deployment:
+    """Give the deployment for the next attempt: LiteLLM's simple-shuffle, by weight within the lowest ``order``.
+
+    Those in ``tried`` (ids that already failed this job) come only after all others. ``deployments`` is not empty.
+    """
+    fresh = [deployment for deployment in deployments if deployment.id not in tried] or list(deployments)
+    first = min(deployment.order for deployment in fresh)
+    candidates = [deployment for deployment in fresh if deployment.order == first]
+    point = uniform(0.0, sum(candidate.weight for candidate in candidates))
+    for candidate in candidates:
+        point -= candidate.weight
+        if point < 0:
+            return candidate
+    return candidates[-1]

@@ -1,0 +1,142 @@
+"""The port to the queues. Two adapters keep it: RabbitMQ, and Valkey streams; one contract suite proves both.
+
+What a transport promises:
+
+- A publish that returned is durable: confirmed by the broker, and some queue took it.
+- A message is delivered to one consumer at a time and stays until it is acknowledged.
+- A message whose consumer is lost is delivered again, within seconds, with ``redelivered`` set.
+- A delayed message arrives in its queue not before its delay is over, whatever other delays wait.
+- A broker that is away gives ``BrokerUnavailable`` within ``PUBLISH_DEADLINE_S``, and after its
+  return everything goes on by itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from shared.domain.lanes import Priority, QueueName
+
+PUBLISH_DEADLINE_S: Final = 2.0
+"""Seconds after which a publish that is not confirmed has failed."""
+
+LONGEST_DELAY_S: Final = 3_600.0
+"""The highest rung of the delay ladder. Who must wait longer waits again on arrival."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What travels: an opaque body, and headers for those who must not read it."""
+
+    body: bytes
+    job_id: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """Messages of one queue: waiting to be delivered, and delivered but not yet acknowledged."""
+
+    ready: int
+    unacknowledged: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that nobody will work on, and why."""
+
+    message: Message
+    reason: str
+
+
+class Delivery(Protocol):
+    """One message in this process's hands, until it calls exactly one of the three verbs."""
+
+    @property
+    def message(self) -> Message:
+        """What was published."""
+        ...
+
+    @property
+    def queue(self) -> QueueName:
+        """Where it was taken from."""
+        ...
+
+    @property
+    def redelivered(self) -> bool:
+        """Whether somebody may have had it before."""
+        ...
+
+    async def ack(self) -> None:
+        """Everything is done: forget the message. If the connection is gone it will be delivered again."""
+        ...
+
+    async def give_back(self) -> None:
+        """Nothing was done: let the next consumer have it."""
+        ...
+
+
+class Intake(Protocol):
+    """One worker's mouth at one lane: it takes from the lane's classes by weighted turns."""
+
+    async def take(self) -> Delivery:
+        """Wait for the next message whose turn it is. Safe to cancel: no message is lost by it."""
+        ...
+
+    async def pause(self) -> None:
+        """Stop consuming; what was fetched and not taken goes back to the queues."""
+        ...
+
+    async def resume(self) -> None:
+        """Consume again."""
+        ...
+
+    async def close(self) -> None:
+        """As ``pause``, for good. Deliveries already taken can still be acknowledged."""
+        ...
+
+
+class WorkQueue(Protocol):
+    """A connection to the broker."""
+
+    async def open(self) -> None:
+        """Connect. Raises ``BrokerUnavailable`` when the broker cannot be reached in time."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything. Messages taken and not acknowledged will be delivered again."""
+        ...
+
+    async def ping(self) -> None:
+        """Return if the broker answers; raise ``BrokerUnavailable`` within ``PUBLISH_DEADLINE_S`` if not."""
+        ...
+
+    async def declare(self, lanes: Sequence[str]) -> None:
+        """Make the queues of these lanes, the delay ladder and the dead-letter queue, where they are missing."""
+        ...
+
+    async def publish(self, queue: QueueName, message: Message, delay_s: float = 0.0) -> None:
+        """Put a message into a queue, durably; with ``delay_s`` not before that many seconds.
+
+        Delays are rounded up to the next rung of the ladder, or cut to ``LONGEST_DELAY_S``.
+
+        Raises:
+            BrokerUnavailable: not confirmed within ``PUBLISH_DEADLINE_S``. The message may or may not be there.
+            Unroutable: the queue does not exist.
+        """
+        ...
+
+    async def bury(self, message: Message, reason: str) -> None:
+        """Put a message into the dead-letter queue with the reason, durably. Raises as ``publish``."""
+        ...
+
+    async def dead_letters(self, limit: int) -> list[DeadLetter]:
+        """Show up to ``limit`` of the oldest dead letters; they stay where they are."""
+        ...
+
+    async def depth(self, queue: QueueName) -> QueueDepth:
+        """Count a queue's messages."""
+        ...
+
+    def intake(self, lane: str, weights: Mapping[Priority, int], prefetch: int) -> Intake:
+        """Begin to consume a lane; up to ``prefetch`` messages of each class are fetched ahead of ``take``."""
+        ...

@@ -1,0 +1,1 @@
+"""The formats that other programs see: messages, requests, configuration."""

@@ -1,0 +1,78 @@
+"""The message on the wire: the envelope, versioned, as JSON.
+
+A worker reads the versions it knows and buries the rest, so that a rolling update in the wrong
+order loses nothing.
+"""
+
+from typing import Annotated, Any, Final, Literal
+
+import orjson
+from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from shared.domain.errors import MalformedMessage
+from shared.domain.job import Envelope, JobSpec, Json
+
+VERSION: Final = 1
+
+
+def _is_a_json_object(request: Any) -> Any:  # noqa: ANN401 - whatever JSON held
+    if not isinstance(request, dict):
+        raise ValueError("the request must be a JSON object")  # noqa: TRY004 - pydantic collects ValueErrors
+    return request
+
+
+class _EnvelopeV1(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    v: Literal[1]
+    spec: JobSpec
+    request: Annotated[Any, AfterValidator(_is_a_json_object)]
+    traceparent: str | None = None
+
+
+_SPEC: Final = TypeAdapter(JobSpec)
+
+
+def encode(envelope: Envelope) -> bytes:
+    """Write an envelope as bytes."""
+    return orjson.dumps(
+        {
+            "v": VERSION,
+            "spec": envelope.spec,
+            "request": envelope.request,
+            "traceparent": envelope.traceparent,
+        }
+    )
+
+
+def decode(body: bytes) -> Envelope:
+    """Read an envelope.
+
+    Raises:
+        MalformedMessage: the bytes are no envelope of a version known here; the message says what is
+            wrong and where, and quotes nothing of the body.
+    """
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise MalformedMessage(f"not JSON: {error.msg} at byte {error.pos}") from None
+    if isinstance(document, dict) and document.get("v") != VERSION:
+        raise MalformedMessage(f"version {document.get('v')!r:.20} of the envelope is not known here; {VERSION} is")
+    try:
+        parsed = _EnvelopeV1.model_validate(document)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        path = ".".join(str(part) for part in first["loc"])
+        raise MalformedMessage(f"{path or 'envelope'}: {first['msg']}") from None
+    request: Json = parsed.request
+    return Envelope(spec=parsed.spec, request=request, traceparent=parsed.traceparent)
+
+
+def encode_spec(spec: JobSpec) -> bytes:
+    """Write a specification alone, as the job's record keeps it."""
+    return orjson.dumps(spec)
+
+
+def decode_spec(body: bytes) -> JobSpec:
+    """Read what ``encode_spec`` wrote."""
+    return _SPEC.validate_json(body)
