@@ -1,1 +1,133 @@
-"""From settings to adapters: the only module that names them."""
+"""From settings to adapters: the only module that names them. A URL's scheme chooses the adapter."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from redis.asyncio import Redis
+
+from shared.adapters.embedded.valkey import EmbeddedValkey
+from shared.adapters.redis.answer_cache import RedisAnswerCache
+from shared.adapters.redis.connection import connect
+from shared.adapters.redis.job_feed import RedisJobFeed
+from shared.adapters.redis.job_store import RedisJobStore
+from shared.adapters.redis.worker_leases import RedisWorkerLeases
+from shared.adapters.telemetry.log_sink import log_sink
+from shared.domain.answer_cache import AnswerCache
+from shared.domain.clock import Clock
+from shared.domain.errors import ConfigurationError
+from shared.domain.events import Emit
+from shared.domain.job_store import JobFeed, JobStore, WorkerLeases
+from shared.domain.providers import ProviderClient
+from shared.domain.routing import ClientKind
+from shared.domain.work_queue import WorkQueue
+from shared.settings import LogLevel, Settings
+
+__all__ = ["Connections", "Servers", "embedded_servers", "open_connections", "provider_clients", "sink"]
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Where the two servers are. ``amqp_url`` None: the queues are streams in the store's server."""
+
+    redis_url: str
+    amqp_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """Every port to a server, connected."""
+
+    store: JobStore
+    leases: WorkerLeases
+    feed: JobFeed
+    cache: AnswerCache
+    queue: WorkQueue
+
+
+def external_servers(settings: Settings) -> Servers:
+    """Give the servers that a separate role needs.
+
+    Raises:
+        ConfigurationError: one of the two URLs is not set.
+    """
+    for name, url in (("FOREBAY_AMQP_URL", settings.amqp_url), ("FOREBAY_REDIS_URL", settings.redis_url)):
+        if url is None:
+            raise ConfigurationError(
+                name, None, "a server's URL; for all in one process, without servers: `forebay up`"
+            )
+    assert settings.redis_url is not None
+    assert settings.amqp_url is not None
+    return Servers(settings.redis_url.get_secret_value(), settings.amqp_url.get_secret_value())
+
+
+@asynccontextmanager
+async def embedded_servers(settings: Settings) -> AsyncIterator[Servers]:
+    """Run what the settings name no server for; gone at the end, with its data kept in ``data_dir``."""
+    amqp_url = settings.amqp_url.get_secret_value() if settings.amqp_url else None
+    if settings.redis_url is not None:
+        yield Servers(settings.redis_url.get_secret_value(), amqp_url)
+        return
+    valkey = EmbeddedValkey(Path(settings.data_dir) / "store")
+    url = await valkey.start()
+    try:
+        yield Servers(url, amqp_url)
+    finally:
+        await valkey.stop()
+
+
+@asynccontextmanager
+async def open_connections(
+    servers: Servers, retention_s: float, clock: Clock, emit: Emit
+) -> AsyncIterator[Connections]:
+    """Connect every port; raises ``BrokerUnavailable`` or ``StoreUnavailable`` when a server is not there."""
+    async with AsyncExitStack() as stack:
+        client = connect(servers.redis_url)
+        stack.push_async_callback(client.aclose)
+        queue = _work_queue(servers, client, clock, emit)
+        await queue.open()
+        stack.push_async_callback(queue.close)
+        yield Connections(
+            store=RedisJobStore(client, retention_s),
+            leases=RedisWorkerLeases(client),
+            feed=RedisJobFeed(client),
+            cache=RedisAnswerCache(client),
+            queue=queue,
+        )
+
+
+@asynccontextmanager
+async def provider_clients() -> AsyncIterator[Mapping[ClientKind, ProviderClient]]:
+    """Give a client for every kind of deployment. LiteLLM is imported at its first call, not here."""
+    from shared.adapters.providers.litellm_client import LiteLLMClient  # noqa: PLC0415 - workers alone need it
+    from shared.adapters.providers.openai_http import OpenAIHttpClient  # noqa: PLC0415 - workers alone need it
+
+    clients: dict[ClientKind, ProviderClient] = {
+        ClientKind.HTTP: OpenAIHttpClient(),
+        ClientKind.LITELLM: LiteLLMClient(),
+    }
+    try:
+        yield clients
+    finally:
+        for client in clients.values():
+            await client.close()
+
+
+def sink(level: LogLevel) -> Emit:
+    """Give where events go: the log, from ``level`` upwards."""
+    return log_sink(level)
+
+
+def _work_queue(servers: Servers, client: object, clock: Clock, emit: Emit) -> WorkQueue:
+    if servers.amqp_url is not None:
+        from shared.adapters.rabbitmq.work_queue import RabbitMQWorkQueue  # noqa: PLC0415 - 0.3 s that streams save
+
+        return RabbitMQWorkQueue(servers.amqp_url, clock, emit)
+    from shared.adapters.streams.work_queue import StreamsWorkQueue  # noqa: PLC0415 - the twin is lazy as well
+
+    if not isinstance(client, Redis):
+        raise ConfigurationError(
+            "FOREBAY_AMQP_URL", None, "a RabbitMQ URL: queues in a Redis Cluster are not supported"
+        )
+    return StreamsWorkQueue(client, clock, emit)

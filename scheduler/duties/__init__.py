@@ -1,0 +1,1 @@
+"""The duties, a file each."""

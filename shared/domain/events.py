@@ -74,6 +74,14 @@ class ClaimLost(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ArrivalCrashed(Event):
+    """Our own code failed on a message. It is tried again; a job that goes on failing so is given up as lost."""
+
+    job_id: str
+    error_type: str
+
+
+@dataclass(frozen=True, slots=True)
 class LanePaused(Event):
     """A worker stopped taking from a lane for a while."""
 
@@ -104,6 +112,14 @@ class DutyRan(Event):
     duty: str
     did: int
     duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class DutyFailed(Event):
+    """A duty of the scheduler could not run; it will at its next time."""
+
+    duty: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)

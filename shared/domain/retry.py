@@ -61,7 +61,8 @@ class RetryPolicy:
         """Decide what follows the last of ``attempts``, which failed with ``error`` at time ``now``.
 
         ``others_left``: there is a deployment that has not been tried for this job.
-        A provider's own ``retry-after`` is a floor under the backoff. A wait that would end at or after
+        Where another deployment may help and is left, it is tried at once. A provider's own ``retry-after`` is a
+        floor under the backoff. A wait that would end at or after
         the ``deadline`` (seconds since the epoch) is not begun.
         """
         if not (error.time_may_help or (error.elsewhere_may_help and others_left)):
@@ -70,6 +71,8 @@ class RetryPolicy:
         failed = len(attempts) - limited
         if failed >= self.max_attempts or limited >= self.max_rate_limited:
             return GiveUp(f"{len(attempts)} attempts made")
+        if error.elsewhere_may_help and others_left:
+            return RetryAfter(0.0)
         step = limited if isinstance(error, RateLimited) else failed
         backoff = uniform(0.0, min(self.cap_s, self.base_s * 2 ** min(step - 1, 30)))
         delay = (error.retry_after_s or 0.0) + backoff

@@ -1,0 +1,1 @@
+"""The stages of the worker's pipeline, a file each."""

@@ -1,0 +1,34 @@
+"""Publish the jobs that were recorded and, because of a crash in between, never confirmed by the broker."""
+
+from typing import Final
+
+from shared.domain.clock import Clock
+from shared.domain.job_store import JobStore
+from shared.domain.work_queue import LONGEST_DELAY_S, Message, WorkQueue
+from shared.wire.envelope import decode
+
+STRANDED_AFTER_S: Final = 15.0
+"""Seconds: well beyond the time a publish may take, so that no submission under way is met."""
+
+AT_ONCE: Final = 500
+
+
+class RepublishStrandedJobs:
+    """A duty. Running it twice at once does no harm: a job is run by whoever claims it."""
+
+    def __init__(self, store: JobStore, queue: WorkQueue, clock: Clock) -> None:
+        """Look in ``store``, publish to ``queue``."""
+        self._store = store
+        self._queue = queue
+        self._clock = clock
+
+    async def __call__(self) -> int:
+        """Do it; give the number of jobs published. Raises ``Unavailable``."""
+        stranded = await self._store.stranded(STRANDED_AFTER_S, AT_ONCE)
+        for job in stranded:
+            spec = decode(job.message).spec
+            now = self._clock.now()
+            delay = min(max(0.0, (spec.run_at or now) - now), LONGEST_DELAY_S)
+            await self._queue.publish(spec.queue(now), Message(job.message, job.job_id), delay)
+            await self._store.mark_queued(job.team, [spec])
+        return len(stranded)

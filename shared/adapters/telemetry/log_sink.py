@@ -1,0 +1,63 @@
+"""Events as log lines: JSON where a program reads, colours where a person does."""
+
+import logging
+import re
+import sys
+from dataclasses import asdict
+from typing import Final
+
+import structlog
+
+from shared.domain.events import (
+    ArrivalCrashed,
+    AttemptEnded,
+    ClaimLost,
+    DutyFailed,
+    DutyRan,
+    Emit,
+    Event,
+    JobAccepted,
+    JobFinished,
+    MessageBuried,
+    ServerLost,
+)
+
+_LEVELS: Final[dict[type[Event], int]] = {
+    ArrivalCrashed: logging.ERROR,
+    AttemptEnded: logging.DEBUG,
+    ClaimLost: logging.WARNING,
+    DutyFailed: logging.WARNING,
+    DutyRan: logging.DEBUG,
+    JobAccepted: logging.DEBUG,
+    JobFinished: logging.DEBUG,
+    MessageBuried: logging.WARNING,
+    ServerLost: logging.ERROR,
+}
+"""Everything else is information."""
+
+
+def log_sink(level: str) -> Emit:
+    """Give a sink that writes events of at least ``level`` (``debug``, ``info``, ``warning``, ``error``) to stderr."""
+    is_for_people = sys.stderr.isatty()
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    logger = structlog.wrap_logger(
+        structlog.PrintLogger(sys.stderr),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer() if is_for_people else structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+    )
+
+    def emit(event: Event) -> None:
+        event_level = _LEVELS.get(type(event), logging.INFO)
+        if event_level >= threshold:
+            logger.log(event_level, _sentence(type(event)), **asdict(event))
+
+    return emit
+
+
+def _sentence(event_type: type[Event]) -> str:
+    """``JobFinished`` reads as ``job finished``."""
+    return re.sub(r"(?<!^)(?=[A-Z])", " ", event_type.__name__).lower()

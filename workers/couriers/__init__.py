@@ -1,0 +1,1 @@
+"""The couriers carry results to those who asked to be told."""

@@ -1,0 +1,252 @@
+"""From one arrival to one outcome: the only place that acknowledges a message.
+
+The order is the promise. The result is stored, then whoever must know is told, then the message is
+acknowledged; all of it can be repeated. A crash anywhere in between ends in a redelivery, which
+finds what is done and does the rest.
+"""
+
+import asyncio
+import random
+from dataclasses import dataclass
+from typing import Final
+
+from shared.domain.catalog import Lane
+from shared.domain.clock import Clock
+from shared.domain.errors import MalformedMessage, ProviderError, RateLimited, StoreUnavailable
+from shared.domain.events import ClaimLost, Emit, JobFinished, JobRetried, MessageBuried
+from shared.domain.job import Envelope, JobError, JobStatus, Outcome
+from shared.domain.job_store import Claim, ClaimResult, JobStore, WorkerLeases
+from shared.domain.retry import GiveUp, RetryAfter
+from shared.domain.work_queue import LONGEST_DELAY_S, Delivery, WorkQueue
+from shared.wire.envelope import decode
+from workers.task import Answer, Proceed, Task
+
+HELD_RECHECK_S: Final = 1.0
+"""Seconds after which a job that another worker holds is looked at again."""
+
+STORE_RETRY_S: Final = 0.25
+"""Seconds between tries to store a result while the store is away."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorParts:
+    """What an executor works with. ``worker``: the name under which it claims."""
+
+    worker: str
+    store: JobStore
+    leases: WorkerLeases
+    queue: WorkQueue
+    clock: Clock
+    emit: Emit
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an arrival says about its lane. ``rest_s``: the provider asked for that many seconds of rest."""
+
+    rest_s: float = 0.0
+
+
+class Executor:
+    """Handles arrivals, any number at a time."""
+
+    def __init__(self, parts: ExecutorParts, pipeline: Proceed) -> None:
+        """``pipeline``: from a task to an answer, as ``workers.pipeline.assemble`` makes it."""
+        self._parts = parts
+        self._pipeline = pipeline
+        self._in_hand: dict[str, Envelope] = {}
+        self._calls: dict[str, asyncio.Task[Answer]] = {}
+
+    @property
+    def in_hand(self) -> tuple[Envelope, ...]:
+        """The jobs that this executor has claimed and not ended yet."""
+        return tuple(self._in_hand.values())
+
+    def abort(self, job_id: str) -> None:
+        """Break off the call of a job that was cancelled, if it is under way here."""
+        call = self._calls.get(job_id)
+        if call is not None:
+            call.cancel()
+
+    async def execute(self, delivery: Delivery, lane: Lane) -> Verdict:
+        """Handle one arrival in ``lane`` to its end.
+
+        Raises:
+            BrokerUnavailable, StoreUnavailable: the server went away in the middle; the delivery is not settled.
+            asyncio.CancelledError: the worker is told to stop; the job was given back if the servers allowed it.
+        """
+        try:
+            envelope = decode(delivery.message.body)
+        except MalformedMessage as error:
+            return await self._bury_unread(delivery, error)
+        if envelope.spec.run_at is not None and envelope.spec.run_at > self._parts.clock.now():
+            return await self._come_back_later(delivery, envelope, envelope.spec.run_at - self._parts.clock.now())
+        claim = await self._claim(envelope)
+        if claim.result is ClaimResult.HELD:
+            return await self._come_back_later(delivery, envelope, HELD_RECHECK_S)
+        if claim.result is ClaimResult.FINISHED:
+            return await self._do_what_is_left(delivery, envelope)
+        self._in_hand[envelope.spec.id] = envelope
+        try:
+            return await self._run(delivery, Task(envelope, lane, claim.attempts), claim)
+        finally:
+            del self._in_hand[envelope.spec.id]
+
+    async def _claim(self, envelope: Envelope) -> Claim:
+        claim = await self._parts.store.claim(envelope.spec, self._parts.worker)
+        if claim.result is ClaimResult.HELD and not await self._is_held(claim.holder, envelope.spec.id):
+            claim = await self._parts.store.claim(envelope.spec, self._parts.worker, instead_of=claim.holder)
+        return claim
+
+    async def _is_held(self, holder: str, job_id: str) -> bool:
+        """Whether the holder really runs the job: a dead worker does not, nor do we if we lost it in an outage."""
+        if holder == self._parts.worker:
+            return job_id in self._in_hand
+        return await self._parts.leases.is_alive(holder)
+
+    async def _run(self, delivery: Delivery, task: Task, claim: Claim) -> Verdict:
+        spec, retry = task.envelope.spec, task.lane.retry
+        lost = claim.starts - 1 - len(claim.attempts)
+        if lost >= retry.max_lost:
+            outcome = _failed("worker_lost", f"{lost} workers were lost while they ran this job")
+            return await self._end(delivery, task, claim, outcome)
+        if spec.deadline is not None and spec.deadline <= self._parts.clock.now():
+            return await self._end(delivery, task, claim, Outcome(JobStatus.EXPIRED, error=_PAST_DEADLINE))
+        call = asyncio.ensure_future(self._pipeline(task))
+        self._calls[spec.id] = call
+        try:
+            answer = await self._within_deadline(call, spec.deadline)
+        except ProviderError as error:
+            return await self._after_failure(delivery, task, claim, error)
+        except TimeoutError:
+            return await self._end(delivery, task, claim, Outcome(JobStatus.EXPIRED, error=_PAST_DEADLINE))
+        except asyncio.CancelledError:
+            if _is_being_stopped():
+                await asyncio.shield(self._give_back(delivery, task, claim))
+                raise
+            return await self._do_what_is_left(delivery, task.envelope)  # the job was cancelled: it is final already
+        except StoreUnavailable:
+            await self._parts.store.release(spec, claim.fence, None)
+            raise
+        finally:
+            del self._calls[spec.id]
+        return await self._end(delivery, task, claim, _succeeded(answer))
+
+    async def _within_deadline(self, call: asyncio.Task[Answer], deadline: float | None) -> Answer:
+        async with asyncio.timeout(None if deadline is None else deadline - self._parts.clock.now()):
+            return await call
+
+    async def _after_failure(self, delivery: Delivery, task: Task, claim: Claim, error: ProviderError) -> Verdict:
+        spec, clock = task.envelope.spec, self._parts.clock
+        decision = task.lane.retry.after_failure(
+            error,
+            (*task.earlier, *task.attempts),
+            others_left=task.others_left,
+            now=clock.now(),
+            deadline=spec.deadline,
+            uniform=random.uniform,
+        )
+        rest = Verdict(error.retry_after_s or 0.0) if isinstance(error, RateLimited) else Verdict()
+        if isinstance(decision, GiveUp):
+            await self._end(delivery, task, claim, _failed(error.code, error.message))
+        else:
+            await self._retry(delivery, task, claim, decision)
+        return rest
+
+    async def _retry(self, delivery: Delivery, task: Task, claim: Claim, decision: RetryAfter) -> None:
+        spec, attempt = task.envelope.spec, task.attempts[-1]
+        if await self._parts.store.release(spec, claim.fence, attempt):
+            await self._parts.queue.publish(delivery.queue, delivery.message, decision.delay_s)
+            self._parts.emit(JobRetried(spec.id, spec.lane, attempt.outcome, decision.delay_s))
+        else:
+            self._parts.emit(ClaimLost(spec.id, claim.fence))
+        await delivery.ack()
+
+    async def _end(self, delivery: Delivery, task: Task, claim: Claim, outcome: Outcome) -> Verdict:
+        spec = task.envelope.spec
+        if not await self._store_result(task, claim, outcome):
+            self._parts.emit(ClaimLost(spec.id, claim.fence))
+            await delivery.ack()
+            return Verdict()
+        if outcome.status is JobStatus.FAILED:
+            await self._bury(delivery, outcome)
+        await delivery.ack()
+        self._parts.emit(_finished(task, outcome, self._parts.clock.now()))
+        return Verdict()
+
+    async def _store_result(self, task: Task, claim: Claim, outcome: Outcome) -> bool:
+        """Store an outcome that was paid for, however long the store is away; False: it is another's job by now."""
+        attempt = task.attempts[-1] if task.attempts else None
+        while True:
+            try:
+                return await self._parts.store.finish(task.envelope.spec, claim.fence, outcome, attempt)
+            except StoreUnavailable:
+                await self._parts.clock.sleep(STORE_RETRY_S)
+
+    async def _do_what_is_left(self, delivery: Delivery, envelope: Envelope) -> Verdict:
+        """Finish a job whose result is stored: a crash may have come before its dead letter."""
+        if delivery.redelivered:
+            job = await self._parts.store.get(envelope.spec.team, envelope.spec.id)
+            if job is not None and job.outcome is not None and job.status is JobStatus.FAILED:
+                await self._bury(delivery, job.outcome)
+        await delivery.ack()
+        return Verdict()
+
+    async def _come_back_later(self, delivery: Delivery, envelope: Envelope, delay_s: float) -> Verdict:
+        queue = envelope.spec.queue(self._parts.clock.now())
+        await self._parts.queue.publish(queue, delivery.message, min(delay_s, LONGEST_DELAY_S))
+        await delivery.ack()
+        return Verdict()
+
+    async def _give_back(self, delivery: Delivery, task: Task, claim: Claim) -> None:
+        await self._parts.store.release(task.envelope.spec, claim.fence, None)
+        await delivery.give_back()
+
+    async def _bury_unread(self, delivery: Delivery, error: MalformedMessage) -> Verdict:
+        await self._parts.queue.bury(delivery.message, error.message)
+        await delivery.ack()
+        self._parts.emit(MessageBuried(delivery.message.job_id, error.message))
+        return Verdict()
+
+    async def _bury(self, delivery: Delivery, outcome: Outcome) -> None:
+        reason = outcome.error.code if outcome.error else outcome.status.value
+        await self._parts.queue.bury(delivery.message, reason)
+        self._parts.emit(MessageBuried(delivery.message.job_id, reason))
+
+
+_PAST_DEADLINE: Final = JobError("The deadline passed before the job was finished.", "expired", "deadline_exceeded")
+
+
+def _is_being_stopped() -> bool:
+    """Whether the cancellation is meant for us, and not for the call we wait for."""
+    current = asyncio.current_task()
+    return current is not None and current.cancelling() > 0
+
+
+def _succeeded(answer: Answer) -> Outcome:
+    return Outcome(
+        JobStatus.SUCCEEDED,
+        response=answer.response,
+        usage=answer.usage,
+        cost_usd=answer.cost_usd,
+        served_by=answer.served_by,
+        cache=answer.cache,
+    )
+
+
+def _failed(code: str, message: str) -> Outcome:
+    return Outcome(JobStatus.FAILED, error=JobError(message, "provider_error", code))
+
+
+def _finished(task: Task, outcome: Outcome, now: float) -> JobFinished:
+    spec = task.envelope.spec
+    started_at = task.attempts[0].started_at if task.attempts else now
+    return JobFinished(
+        job_id=spec.id,
+        team=spec.team,
+        lane=spec.lane,
+        status=outcome.status,
+        cache=outcome.cache,
+        waited_s=max(0.0, started_at - (spec.run_at or spec.created_at)),
+        attempts=len(task.earlier) + len(task.attempts),
+    )

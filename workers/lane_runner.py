@@ -1,0 +1,95 @@
+"""One lane of one worker: takes what comes, as much at a time as it has slots."""
+
+import asyncio
+from typing import Final
+
+from shared.domain.catalog import Lane
+from shared.domain.clock import Clock
+from shared.domain.errors import StoreUnavailable, Unavailable
+from shared.domain.events import ArrivalCrashed, Emit, LanePaused
+from shared.domain.work_queue import Delivery, Intake
+from workers.executor import Executor
+from workers.lease import WorkerLease
+
+SHORT_REST_S: Final = 5.0
+"""A lane that rests longer than this gives its fetched messages back meanwhile."""
+
+AFTER_OUTAGE_S: Final = 0.5
+"""Seconds a lane rests after a server went away under a job."""
+
+
+class LaneRunner:
+    """Whose turn it is, the intake decides; how many run at once, the slots; when none may start, the rest."""
+
+    def __init__(self, lane: Lane, intake: Intake, executor: Executor, slots: int, lease: WorkerLease) -> None:
+        """``slots``: jobs of this lane at a time."""
+        self._lane = lane
+        self._intake = intake
+        self._executor = executor
+        self._slots = asyncio.Semaphore(slots)
+        self._lease = lease
+        self._arrivals: set[asyncio.Task[None]] = set()
+        self._rests_until = 0.0
+
+    async def run(self, clock: Clock, emit: Emit) -> None:
+        """Take and start jobs until cancelled. Jobs that were started go on; see ``drain``."""
+        while True:
+            await self._slots.acquire()
+            try:
+                await self._lease.held()
+                await self._rest(clock, emit)
+                delivery = await self._intake.take()
+            except BaseException:
+                self._slots.release()
+                raise
+            self._start(delivery, clock, emit)
+
+    async def drain(self, grace_s: float) -> int:
+        """Stop taking; wait for what runs, ``grace_s`` seconds; give the rest back and tell how many that were."""
+        await self._intake.close()
+        if not self._arrivals:
+            return 0
+        _, unfinished = await asyncio.wait(self._arrivals, timeout=grace_s)
+        for arrival in unfinished:
+            arrival.cancel()
+        await asyncio.gather(*unfinished, return_exceptions=True)
+        return len(unfinished)
+
+    def _start(self, delivery: Delivery, clock: Clock, emit: Emit) -> None:
+        arrival = asyncio.create_task(self._handle(delivery, clock))
+        self._arrivals.add(arrival)
+        arrival.add_done_callback(lambda ended: self._ended(ended, delivery, emit))
+
+    def _ended(self, arrival: asyncio.Task[None], delivery: Delivery, emit: Emit) -> None:
+        self._arrivals.discard(arrival)
+        self._slots.release()
+        if not arrival.cancelled() and (error := arrival.exception()) is not None:
+            emit(ArrivalCrashed(delivery.message.job_id, type(error).__name__))
+            self._arrivals.add(returning := asyncio.ensure_future(delivery.give_back()))
+            returning.add_done_callback(self._arrivals.discard)
+
+    async def _handle(self, delivery: Delivery, clock: Clock) -> None:
+        try:
+            verdict = await self._executor.execute(delivery, self._lane)
+        except Unavailable as error:
+            if isinstance(error, StoreUnavailable):
+                self._lease.doubt()
+            self._rest_for(AFTER_OUTAGE_S, clock)
+            await delivery.give_back()
+        else:
+            self._rest_for(verdict.rest_s, clock)
+
+    def _rest_for(self, seconds: float, clock: Clock) -> None:
+        self._rests_until = max(self._rests_until, clock.monotonic() + seconds)
+
+    async def _rest(self, clock: Clock, emit: Emit) -> None:
+        seconds = self._rests_until - clock.monotonic()
+        if seconds <= 0:
+            return
+        emit(LanePaused(self._lane.name, seconds, "the provider asked for rest, or a server was away"))
+        if seconds <= SHORT_REST_S:
+            await clock.sleep(seconds)
+            return
+        await self._intake.pause()
+        await clock.sleep(seconds)
+        await self._intake.resume()

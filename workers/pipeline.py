@@ -1,0 +1,44 @@
+"""The way of a request through a worker: the visible list of its stages.
+
+An error of a provider passes up through all of them as a ``ProviderError``.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from shared.domain.answer_cache import AnswerCache
+from shared.domain.clock import Clock
+from shared.domain.events import Emit
+from shared.domain.providers import ProviderClient
+from shared.domain.routing import ClientKind
+from workers.stages.exact_cache import ExactCache
+from workers.stages.provider_call import ProviderCall
+from workers.task import Answer, Proceed, Stage, Task
+
+
+def stages(
+    cache: AnswerCache, clients: Mapping[ClientKind, ProviderClient], clock: Clock, emit: Emit
+) -> tuple[Stage, ...]:
+    """Give the stages in the order a request meets them."""
+    return (
+        ExactCache(cache),  # an earlier answer may serve; a new good one is kept
+        ProviderCall(clients, clock, emit),  # a deployment is chosen and called; usage and cost are noted
+    )
+
+
+def assemble(parts: Sequence[Stage]) -> Proceed:
+    """Fold the stages into one call."""
+    run: Proceed = _nobody_answered
+    for stage in reversed(parts):
+        run = _wrap(stage, run)
+    return run
+
+
+def _wrap(stage: Stage, proceed: Proceed) -> Proceed:
+    async def run(task: Task) -> Answer:
+        return await stage(task, proceed)
+
+    return run
+
+
+async def _nobody_answered(task: Task) -> Answer:
+    raise LookupError(f"no stage answered {task.envelope.spec.id}")

@@ -1,0 +1,49 @@
+"""The exact cache as a stage: a question that was answered is not asked again."""
+
+from contextlib import suppress
+from decimal import Decimal
+
+from shared.domain.answer_cache import AnswerCache, CachedAnswer, CacheKey, CacheResult, is_worth_caching
+from shared.domain.errors import StoreUnavailable
+from shared.domain.fingerprint import fingerprint
+from shared.domain.usage import NOTHING
+from workers.task import Answer, Proceed, Task
+
+
+class ExactCache:
+    """Answers from the cache where the job allows it; keeps good answers for later jobs."""
+
+    def __init__(self, cache: AnswerCache) -> None:
+        """Look and keep in ``cache``."""
+        self._cache = cache
+
+    async def __call__(self, task: Task, proceed: Proceed) -> Answer:
+        """Give the kept answer, or proceed and keep what comes back if it is good."""
+        policy = task.envelope.spec.cache
+        key = _key(task)
+        kept = await self._cache.look_up(key) if policy.mode.looks else None
+        if kept is not None:
+            return Answer(kept.response, kept.served_by, NOTHING, Decimal(0), CacheResult.HIT)
+        answer = await proceed(task)
+        if policy.mode.stores and is_worth_caching(task.envelope.request, answer.response):
+            with suppress(StoreUnavailable):  # an answer that was paid for outlives the cache
+                await self._cache.store(key, _to_keep(answer), policy.ttl_s)
+        return answer
+
+
+def _key(task: Task) -> CacheKey:
+    spec = task.envelope.spec
+    return CacheKey(
+        spec.team,
+        fingerprint(
+            team=spec.team,
+            endpoint=spec.endpoint,
+            request=task.envelope.request,
+            served_models=task.lane.served_models,
+            namespace=spec.cache.namespace,
+        ),
+    )
+
+
+def _to_keep(answer: Answer) -> CachedAnswer:
+    return CachedAnswer(answer.response, answer.served_by, answer.usage or NOTHING)

@@ -1,0 +1,111 @@
+"""A worker: consumes the lanes it knows, drains when told to stop, and then is gone without a trace."""
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from shared.domain.answer_cache import AnswerCache
+from shared.domain.catalog import Catalog, Lane
+from shared.domain.clock import Clock
+from shared.domain.errors import StoreUnavailable
+from shared.domain.events import Emit, RoleStarted, RoleStopped
+from shared.domain.job import JobStatus
+from shared.domain.job_store import JobFeed, JobStore, WorkerLeases
+from shared.domain.lanes import DEFAULT_WEIGHTS, Priority
+from shared.domain.providers import ProviderClient
+from shared.domain.routing import ClientKind
+from shared.domain.work_queue import WorkQueue
+from workers.executor import Executor, ExecutorParts
+from workers.lane_runner import LaneRunner
+from workers.lease import WorkerLease
+from workers.pipeline import assemble, stages
+
+LARGEST_PREFETCH: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """What an operator may choose.
+
+    slots: jobs of one lane at a time. grace_s: seconds that running jobs are given when the worker is told to stop.
+    weights: turns of each priority.
+    """
+
+    slots: int = 128
+    grace_s: float = 25.0
+    weights: Mapping[Priority, int] = DEFAULT_WEIGHTS
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerParts:
+    """What a worker works with. The caller opens and closes the connections."""
+
+    store: JobStore
+    leases: WorkerLeases
+    feed: JobFeed
+    cache: AnswerCache
+    queue: WorkQueue
+    clients: Mapping[ClientKind, ProviderClient]
+
+
+class Worker:
+    """One process's worker."""
+
+    def __init__(self, parts: WorkerParts, catalog: Catalog, options: WorkerOptions, clock: Clock, emit: Emit) -> None:
+        """Serve every lane of ``catalog``."""
+        self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._parts = parts
+        self._catalog = catalog
+        self._options = options
+        self._clock = clock
+        self._emit = emit
+        self._lease = WorkerLease(self.name, parts.leases, clock, emit)
+        self._executor = Executor(
+            ExecutorParts(self.name, parts.store, parts.leases, parts.queue, clock, emit),
+            assemble(stages(parts.cache, parts.clients, clock, emit)),
+        )
+
+    async def run(self, stop: asyncio.Event, on_ready: Callable[[], None] = lambda: None) -> None:
+        """Work until ``stop`` is set, then drain. Errors that no retry can mend end the worker."""
+        await self._parts.queue.declare(list(self._catalog.lanes))
+        async with asyncio.TaskGroup() as background:
+            keeping = background.create_task(self._lease.keep())
+            watching = background.create_task(self._watch_for_cancelled_jobs())
+            await self._lease.held()
+            runners = [self._runner(lane) for lane in self._catalog.lanes.values()]
+            running = [background.create_task(runner.run(self._clock, self._emit)) for runner in runners]
+            self._emit(RoleStarted("worker", self.name))
+            on_ready()
+            await stop.wait()
+            for task in running:
+                task.cancel()
+            given_back = sum(await asyncio.gather(*(runner.drain(self._options.grace_s) for runner in runners)))
+            keeping.cancel()
+            watching.cancel()
+        await self._lease.end()
+        self._emit(RoleStopped("worker", self.name, given_back))
+
+    def _runner(self, lane: Lane) -> LaneRunner:
+        options = self._options
+        intake = self._parts.queue.intake(lane.name, options.weights, min(options.slots, LARGEST_PREFETCH))
+        return LaneRunner(lane, intake, self._executor, options.slots, self._lease)
+
+    async def _watch_for_cancelled_jobs(self) -> None:
+        async for change in self._parts.feed.follow():
+            if change is None:
+                await self._look_for_missed_cancellations()
+            elif change.status is JobStatus.CANCELLED:
+                self._executor.abort(change.job_id)
+
+    async def _look_for_missed_cancellations(self) -> None:
+        for envelope in self._executor.in_hand:
+            try:
+                job = await self._parts.store.get(envelope.spec.team, envelope.spec.id)
+            except StoreUnavailable:
+                return  # the feed will be made again, and we come back here
+            if job is not None and job.status is JobStatus.CANCELLED:
+                self._executor.abort(envelope.spec.id)
