@@ -21,10 +21,9 @@ from shared.domain.events import Emit
 from shared.domain.job_store import JobFeed, JobStore, WorkerLeases
 from shared.domain.providers import ProviderClient
 from shared.domain.routing import ClientKind
+from shared.domain.usage import Price
 from shared.domain.work_queue import WorkQueue
 from shared.settings import LogLevel, Settings
-
-__all__ = ["Connections", "Servers", "embedded_servers", "open_connections", "provider_clients", "sink"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +111,13 @@ async def provider_clients() -> AsyncIterator[Mapping[ClientKind, ProviderClient
     finally:
         for client in clients.values():
             await client.close()
+
+
+def price_of(model: str) -> Price | None:
+    """Give the public price of a model, from the table that LiteLLM ships; None: not known."""
+    from shared.adapters.providers.price_table import PriceTable  # noqa: PLC0415 - it reads a file of a megabyte
+
+    return PriceTable().price(model)
 
 
 def sink(level: LogLevel) -> Emit:

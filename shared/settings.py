@@ -14,6 +14,7 @@ class Settings(BaseSettings):
 
     amqp_url, redis_url: None means the embedded stack.
     admin_key: in the clear only here; it is kept hashed everywhere else.
+    heartbeat_file: touched every 2 s by a role that lives, for container health checks.
     """
 
     model_config = SettingsConfigDict(env_prefix="FOREBAY_", case_sensitive=False, extra="ignore", frozen=True)
@@ -23,4 +24,5 @@ class Settings(BaseSettings):
     admin_key: SecretStr | None = None
     config: Path | None = None
     data_dir: Path = Path("forebay-data")
+    heartbeat_file: Path | None = None
     log_level: LogLevel = "info"

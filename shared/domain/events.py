@@ -123,6 +123,13 @@ class DutyFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigurationDoubt(Event):
+    """The configuration holds something that has no effect here, or a doubtful one."""
+
+    warning: str
+
+
+@dataclass(frozen=True, slots=True)
 class RoleStarted(Event):
     """A role began its work."""
 

@@ -1,0 +1,93 @@
+"""One process and the roles it can play."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Self
+
+from producer_api.app import ApiParts, create_app
+from producer_api.server import serve
+from scheduler.scheduler import Scheduler
+from scheduler.timetable import timetable
+from shared.bootstrap import Connections, price_of, provider_clients, sink
+from shared.domain.catalog import Catalog
+from shared.domain.clock import Clock, SystemClock
+from shared.domain.events import ConfigurationDoubt, Emit
+from shared.domain.tenants import Keyring
+from shared.settings import Settings
+from shared.wire.config import Configuration, load
+from workers.couriers.courier import Courier
+from workers.worker import Worker, WorkerOptions, WorkerParts
+
+OnReady = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What every role of a process shares. ``stop`` ends them all."""
+
+    configuration: Configuration
+    catalog: Catalog
+    clock: Clock
+    emit: Emit
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @classmethod
+    def begin(cls, settings: Settings) -> Self:
+        """Read the configuration, name its doubtful spots, and end on SIGINT or SIGTERM.
+
+        Raises:
+            ConfigurationError: a value in it is wrong.
+        """
+        emit = sink(settings.log_level)
+        configuration = load(settings.config, os.environ)
+        for warning in configuration.warnings:
+            emit(ConfigurationDoubt(warning))
+        process = cls(configuration, configuration.catalog(price_of), SystemClock(), emit)
+        for name in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(name, process.stop.set)
+        return process
+
+    async def api(self, connections: Connections, keyring: Keyring, listener: socket.socket, on_ready: OnReady) -> None:
+        """Serve HTTP on ``listener``."""
+        parts = ApiParts(
+            store=connections.store,
+            queue=connections.queue,
+            cache=connections.cache,
+            feed=connections.feed,
+            keyring=keyring,
+            catalog=self.catalog,
+            clock=self.clock,
+            emit=self.emit,
+            cache_default=self.configuration.cache_default,
+            body_limit=self.configuration.body_limit,
+        )
+        await connections.queue.declare(list(self.catalog.lanes))
+        await serve(create_app(parts), listener, self.stop, on_ready)
+
+    async def worker(self, connections: Connections, on_ready: OnReady) -> None:
+        """Take jobs and answer them."""
+        configured = self.configuration.worker
+        options = WorkerOptions(configured.concurrency, configured.grace_s, self.configuration.weights)
+        async with provider_clients() as clients:
+            parts = WorkerParts(
+                store=connections.store,
+                leases=connections.leases,
+                feed=connections.feed,
+                cache=connections.cache,
+                queue=connections.queue,
+                clients=clients,
+            )
+            await Worker(parts, self.catalog, options, self.clock, self.emit).run(self.stop, on_ready)
+
+    async def scheduler(self, connections: Connections, on_ready: OnReady) -> None:
+        """Do what is due at its time."""
+        rows = timetable(connections.store, connections.queue, self.clock)
+        await Scheduler(rows, self.clock, self.emit).run(self.stop, on_ready)
+
+    async def couriers(self, connections: Connections, on_ready: OnReady) -> None:
+        """Carry results."""
+        await Courier(connections.queue, self.clock, self.emit).run(self.stop, on_ready)
