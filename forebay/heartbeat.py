@@ -22,10 +22,10 @@ async def beat(file: Path | None, clock: Clock) -> AsyncIterator[None]:
         yield
     finally:
         beating.cancel()
-        file.unlink(missing_ok=True)
+        await asyncio.to_thread(file.unlink, missing_ok=True)
 
 
 async def _beat(file: Path, clock: Clock) -> None:
     while True:
-        file.touch()
+        await asyncio.to_thread(file.touch)
         await clock.sleep(BEAT_EVERY_S)

@@ -32,7 +32,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise ConfigurationError("--host/--port", f"{host}:{port}", f"a free address ({error.strerror})") from None
     listener.listen(BACKLOG)
-    listener.setblocking(False)
+    listener.setblocking(False)  # noqa: FBT003 - the socket module's signature
     return listener
 
 
