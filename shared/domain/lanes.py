@@ -19,12 +19,21 @@ class Priority(StrEnum):
     DEFERRABLE = "deferrable"
 
 
+WINDOW_MARGIN: Final = 0.05
+"""The share of a deferrable window that is kept back for the work itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeferrableWindow:
     """A class of deferrable work: jobs whose deadline is at least ``seconds`` away wait here."""
 
     label: str
     seconds: float
+
+    @property
+    def patience_s(self) -> float:
+        """Seconds a job waits here at most; then it moves to ``standard``, with the margin left to be done in."""
+        return self.seconds * (1 - WINDOW_MARGIN)
 
 
 DEFERRABLE_WINDOWS: Final = (
@@ -59,6 +68,13 @@ class JobClass:
     def is_surplus(self) -> bool:
         """Whether this is the room that is served only with what its sibling leaves."""
         return self.name.endswith(".surplus")
+
+    @property
+    def window(self) -> DeferrableWindow | None:
+        """The window of a deferrable class; None for the others."""
+        return next(
+            (window for window in DEFERRABLE_WINDOWS if self.name == f"{Priority.DEFERRABLE}.{window.label}"), None
+        )
 
     @property
     def sibling(self) -> Self:
