@@ -1,0 +1,82 @@
+"""The visible list of commands, and what is common to all: --version, errors, exit status."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from forebay.cli.api import API
+from forebay.cli.cancel import CANCEL
+from forebay.cli.couriers import COURIERS
+from forebay.cli.jobs import JOBS
+from forebay.cli.scheduler import SCHEDULER
+from forebay.cli.screen import say_error
+from forebay.cli.submit import SUBMIT
+from forebay.cli.up import UP
+from forebay.cli.watch import WATCH
+from forebay.cli.worker import WORKER
+from shared.domain.errors import ForebayError
+
+COMMANDS: Final = (UP, SUBMIT, WATCH, JOBS, CANCEL, API, WORKER, SCHEDULER, COURIERS)
+
+
+class _Forebay(TyperGroup):
+    """Turns our own errors into one line and exit status 1."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - typer's own type is private
+        try:
+            return super().invoke(ctx)
+        except ForebayError as error:
+            say_error(error.message)
+            raise typer.Exit(1) from error
+        except ExceptionGroup as group:  # several roles in one process fail as a group
+            ours, others = group.split(ForebayError)
+            if ours is None or others is not None:
+                raise
+            for leaf in _leaves(ours):
+                say_error(str(leaf))
+            raise typer.Exit(1) from group
+
+
+def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
+    for error in group.exceptions:
+        if isinstance(error, ExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the flag's value
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"forebay {version('forebay')}")
+        raise typer.Exit
+
+
+def _forebay(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """A queue between your programs and LLM providers: nothing lost, limits kept, answers reused."""
+
+
+def _make_app() -> typer.Typer:
+    app = typer.Typer(
+        cls=_Forebay,
+        callback=_forebay,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # the boxes of the other modes cost half a second at every --help
+        context_settings={"help_option_names": ["-h", "--help"]},
+        epilog="\b\nExample:\n  forebay demo",
+    )
+    for command in COMMANDS:
+        app.command(command.name, help=command.help, epilog=command.epilog)(command.run)
+    return app
+
+
+app: Final = _make_app()

@@ -1,0 +1,63 @@
+"""``forebay jobs``: list jobs."""
+
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from forebay.cli.command import Command
+from forebay.cli.options import AsJson, JobPriority
+from forebay.cli.screen import show_json, show_table, stdout
+from forebay.cli.server import talk
+from shared.domain.job import JobStatus
+
+if TYPE_CHECKING:
+    from forebay.client import AsyncClient
+
+_COLUMNS: Final = ("id", "status", "priority", "model", "created (UTC)", "attempts", "cache", "cost USD", "error")
+_LARGEST_PAGE: Final = 100
+
+
+def jobs(
+    *,
+    status: Annotated[JobStatus | None, typer.Option("--status", help="Only jobs in this state.")] = None,
+    priority: JobPriority = None,
+    batch: Annotated[str | None, typer.Option("--batch", metavar="ID", help="Only jobs of this batch.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List jobs, newest first."""
+    from forebay.client import JobQuery
+
+    query = JobQuery(status, priority, batch)
+
+    async def fetch(client: "AsyncClient") -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        async for job in client.jobs(query, page=min(limit, _LARGEST_PAGE)):
+            found.append(job)
+            if len(found) == limit:
+                break
+        return found
+
+    found = talk(fetch)
+    if as_json:
+        show_json({"object": "list", "data": found})
+    else:
+        show_table("", _COLUMNS, [_row(job) for job in found], stdout())
+
+
+def _row(job: dict[str, Any]) -> tuple[str, ...]:
+    cells = (
+        job["id"],
+        job["status"],
+        job["priority"],
+        job["model"],
+        job["created_at"][:19].replace("T", " "),
+        len(job.get("attempts") or ()),
+        job.get("cache"),
+        job.get("cost_usd"),
+        (job.get("error") or {}).get("message"),
+    )
+    return tuple("" if cell is None else str(cell) for cell in cells)
+
+
+JOBS: Final = Command("jobs", jobs, ("forebay jobs --status failed --limit 50", "forebay jobs --batch batch_… --json"))
