@@ -1,0 +1,189 @@
+"""One connection to the broker, made again whenever it is lost."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, Final
+
+import aio_pika
+from aio_pika.abc import AbstractConnection
+from aio_pika.exceptions import ChannelInvalidStateError
+from aiormq.abc import AbstractChannel
+from yarl import URL
+
+from shared.adapters.rabbitmq.broker_errors import cause, lost_broker_is_unavailable
+from shared.domain.clock import Clock
+from shared.domain.errors import BrokerUnavailable
+from shared.domain.events import Emit, ServerBack, ServerLost
+from shared.domain.work_queue import PUBLISH_DEADLINE_S
+
+CONNECT_DEADLINE_S: Final = 1.8
+"""Seconds for a first connection, below the deadline of a publish."""
+
+_CHANNEL_DEADLINE_S: Final = 1.0
+_CLOSE_DEADLINE_S: Final = 3.0
+_HEARTBEAT_S: Final = 10
+_FIRST_PAUSE_S: Final = 0.05
+_LONGEST_PAUSE_S: Final = 1.0
+
+
+class BrokerConnection:
+    """Opens channels on the connection of the moment. Publishing and consuming have one each.
+
+    It does not use aio-pika's robust connection: that one restores consumers and channels behind
+    our back, while deliveries of the old channel must be dropped first.
+    """
+
+    def __init__(self, url: str, purpose: str, clock: Clock, emit: Emit) -> None:
+        """``purpose`` (publishing, consuming) is shown in the broker's list of connections and in events."""
+        self._url = URL(url)
+        if "heartbeat" not in self._url.query:
+            self._url = self._url.update_query(heartbeat=_HEARTBEAT_S)
+        self._purpose = purpose
+        self._clock = clock
+        self._emit = emit
+        self._current: AbstractConnection | None = None
+        self._up = asyncio.Event()
+        self._last_failure = "it does not answer"
+        self._keeper: asyncio.Task[None] | None = None
+        self._farewells: set[asyncio.Task[None]] = set()
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the connection, in a few words."""
+        return "it does not answer" if self._up.is_set() else self._last_failure
+
+    async def open(self) -> None:
+        """Connect, and stay connected until ``close``.
+
+        Raises:
+            BrokerUnavailable: not within ``CONNECT_DEADLINE_S``; then nothing is left running.
+        """
+        self._keeper = asyncio.create_task(self._stay_connected(), name=f"rabbitmq {self._purpose}")
+        try:
+            async with asyncio.timeout(CONNECT_DEADLINE_S):
+                await self._up.wait()
+        except TimeoutError:
+            await self.close()
+            where = f"{self._url.host}:{self._url.port or 'default port'}"
+            raise BrokerUnavailable(f"No connection to RabbitMQ at {where}: {self._last_failure}") from None
+
+    async def close(self) -> None:
+        """Disconnect for good."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper])
+            self._keeper = None
+        if self._current is not None:
+            self._in_background(self._current.close())
+            self._current = None
+        self._up.clear()
+        if self._farewells:
+            await asyncio.wait(self._farewells)
+
+    async def ping(self) -> None:
+        """Return if the broker answers; raise ``BrokerUnavailable`` within ``PUBLISH_DEADLINE_S`` if not."""
+        async with self.errand(PUBLISH_DEADLINE_S):
+            pass
+
+    async def channel(self, *, confirms: bool = False) -> AbstractChannel:
+        """Open a channel, waiting (without a limit) for the connection if it is away or blocked by the broker.
+
+        With ``confirms`` a publish waits for the broker's confirmation, and one that no queue took raises.
+
+        Raises:
+            BrokerUnavailable: the connection was lost meanwhile, or does not answer and was given up.
+        """
+        await self._up.wait()
+        connection = self._current
+        if connection is None or connection.transport is None:
+            raise BrokerUnavailable
+        await connection.transport.ready()
+        with lost_broker_is_unavailable():
+            try:
+                async with asyncio.timeout(_CHANNEL_DEADLINE_S):
+                    return await connection.transport.connection.channel(
+                        publisher_confirms=confirms, on_return_raises=True
+                    )
+            except TimeoutError:
+                self._give_up(connection, "a channel was not opened in time")
+                raise
+
+    @contextlib.asynccontextmanager
+    async def errand(self, deadline_s: float) -> AsyncIterator[AbstractChannel]:
+        """Lend a channel for something short; it is closed afterwards, whatever happens.
+
+        Raises:
+            BrokerUnavailable: the errand was not done after ``deadline_s`` seconds, or the channel was lost;
+                the library's error is its cause.
+        """
+        with lost_broker_is_unavailable():
+            async with asyncio.timeout(deadline_s):
+                channel = await self.channel()
+                try:
+                    yield channel
+                finally:
+                    self.discard(channel)
+
+    def discard(self, channel: AbstractChannel) -> None:
+        """Close a channel in the background; what still waits on it ends as unavailable."""
+        if not channel.is_closed:
+            self._in_background(channel.close(ChannelInvalidStateError("the channel was discarded")))
+
+    async def _stay_connected(self) -> None:
+        while True:
+            connection, lost = await self._connect_patiently()
+            self._current = connection
+            self._up.set()
+            self._emit(ServerBack(self._server))
+            await lost.wait()
+            self._give_up(connection, self._last_failure)
+
+    async def _connect_patiently(self) -> tuple[AbstractConnection, asyncio.Event]:
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                with lost_broker_is_unavailable():
+                    return await self._connect()
+            except BrokerUnavailable as error:
+                self._last_failure = cause(error.__cause__ or error)
+            await self._clock.sleep(pause_s)
+            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+    async def _connect(self) -> tuple[AbstractConnection, asyncio.Event]:
+        connection = await aio_pika.connect(
+            self._url,
+            timeout=CONNECT_DEADLINE_S,
+            client_properties={"connection_name": f"forebay {self._purpose}"},
+        )
+        lost = asyncio.Event()
+
+        def on_close(_: AbstractConnection | None, error: BaseException | None) -> None:
+            self._last_failure = cause(error) if error else "closed by the broker"
+            lost.set()
+
+        connection.close_callbacks.add(on_close)
+        return connection, lost
+
+    def _give_up(self, connection: AbstractConnection, why: str) -> None:
+        if self._current is not connection:
+            return
+        self._current = None
+        self._up.clear()
+        self._emit(ServerLost(self._server, why))
+        self._in_background(connection.close())
+
+    def _in_background(self, closing: Coroutine[Any, Any, None]) -> None:
+        farewell = asyncio.create_task(_finish(closing))
+        self._farewells.add(farewell)
+        farewell.add_done_callback(self._farewells.discard)
+
+    @property
+    def _server(self) -> str:
+        return f"rabbitmq ({self._purpose})"
+
+
+async def _finish(closing: Coroutine[Any, Any, None]) -> None:
+    with contextlib.suppress(BrokerUnavailable), lost_broker_is_unavailable():
+        async with asyncio.timeout(_CLOSE_DEADLINE_S):
+            await closing

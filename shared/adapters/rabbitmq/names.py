@@ -1,0 +1,67 @@
+"""The names that other programs see: exchanges, queues, routing keys, headers. Derived here and nowhere else."""
+
+from typing import Final
+from urllib.parse import quote
+
+from shared.domain.errors import ConfigurationError
+from shared.domain.lanes import CLASSES, JobClass, Priority, QueueName
+
+REQUESTS: Final = "forebay.requests"
+"""The topic exchange in front of all work queues."""
+
+DEAD: Final = "forebay.dead"
+"""The dead-letter queue; it is reached through the default exchange."""
+
+RUNGS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 3600)
+"""The delay ladder, in seconds."""
+
+JOB_ID: Final = "forebay-job-id"
+REASON: Final = "forebay-reason"
+"""Headers of ours. Names that begin with ``forebay-`` or ``x-`` are not a message's own."""
+
+_LONGEST: Final = 255
+_KEPT: Final = "/:@+,=!$&'()"
+
+
+def queue_name(queue: QueueName) -> str:
+    """Give the queue of one class of one lane: ``forebay.requests.<lane>.<class>``.
+
+    Raises:
+        ConfigurationError: the lane's name is empty, or too long for a name in AMQP (255 bytes).
+    """
+    return f"{REQUESTS}.{routing_key(queue)}"
+
+
+def routing_key(queue: QueueName) -> str:
+    """Give the key that leads from the exchange to this queue alone: ``<lane>.<class>``. Raises as ``queue_name``."""
+    return f"{_escaped(queue.lane)}.{queue.job_class.name}"
+
+
+def queues_of(lane: str) -> tuple[QueueName, ...]:
+    """Give every queue of a lane."""
+    return tuple(QueueName(lane, job_class) for job_class in CLASSES)
+
+
+def overdue_queue(lane: str) -> QueueName:
+    """Give the queue in which deferrable work waits once its window is over."""
+    return QueueName(lane, JobClass(Priority.STANDARD))
+
+
+def delay_name(seconds: int) -> str:
+    """Give the name of a rung of the delay ladder; its exchange and its queue share it."""
+    return f"forebay.delay.{seconds}"
+
+
+def rung_for(delay_s: float) -> int:
+    """Give the shortest rung that is not shorter than the delay, or the longest of all."""
+    return next((rung for rung in RUNGS if rung >= delay_s), RUNGS[-1])
+
+
+def _escaped(lane: str) -> str:
+    """Keep an ordinary model name as it is; percent-encode what a topic exchange or a terminal would misread."""
+    escaped = quote(lane, safe=_KEPT)
+    room = _LONGEST - max(len(f"{REQUESTS}..{job_class.name}") for job_class in CLASSES)
+    if not 1 <= len(escaped) <= room:
+        allowed = f"1 to {room} bytes, each byte outside of A-Z a-z 0-9 and -._~{_KEPT} counted as three"
+        raise ConfigurationError("the name of a lane", lane, allowed)
+    return escaped
