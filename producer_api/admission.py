@@ -1,0 +1,161 @@
+"""A job's way in, from top to bottom.
+
+who asks → what is asked → was it asked before → is the answer known → record → publish → mark as queued → answer.
+
+The record and the idempotency check are one atomic step of the store, so that two equal requests at the same moment
+make one job. A job is acknowledged to its client only after the broker confirmed its message.
+"""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Final
+
+from starlette.requests import Request
+
+from producer_api.authentication import Authentication
+from producer_api.body import JSON_TYPES, read_body, require_content_type
+from producer_api.drafts import Arrival, Draft, Drafting
+from producer_api.parts import ApiParts
+from shared.domain.errors import (
+    ForebayError,
+    IdempotencyConflict,
+    InvalidInput,
+    NotFound,
+    StoreUnavailable,
+    Unavailable,
+    Unroutable,
+)
+from shared.domain.events import JobAccepted
+from shared.domain.job import Job, JobStatus
+from shared.domain.job_store import Acceptance, Accepted
+from shared.domain.work_queue import LONGEST_DELAY_S, Message
+
+_SANE_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
+_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+Admitted = Job | ForebayError
+"""What became of one arrival: its job, or why there is none."""
+
+
+class Admission:
+    """The only way in."""
+
+    def __init__(self, parts: ApiParts) -> None:
+        """Use the ports in ``parts``; nothing is kept between two calls."""
+        self._authentication = Authentication(parts.keyring)
+        self._drafting = Drafting(parts.catalog, parts.cache_default, parts.clock)
+        self._parts = parts
+
+    async def admit(self, request: Request) -> Job:
+        """Take one job in: finished, if its answer was known, else on its way to a worker.
+
+        Raises:
+            ForebayError: it was not accepted; the error says why, and whether to send it again.
+        """
+        principal = await self._authentication.principal(request)
+        require_content_type(request, JSON_TYPES)
+        body = await read_body(request, self._parts.body_limit)
+        arrival = Arrival(body, idempotency_key_of(request), traceparent=traceparent_of(request))
+        [admitted] = await self.admit_all(principal.team, [arrival])
+        if isinstance(admitted, ForebayError):
+            raise admitted
+        return admitted
+
+    async def admit_all(self, team: str, arrivals: Sequence[Arrival]) -> list[Admitted]:
+        """Take several jobs of a team in, each by itself, in as few round trips as one takes; results in order."""
+        drafts = [self._draft(team, arrival) for arrival in arrivals]
+        good = [draft for draft in drafts if isinstance(draft, Draft)]
+        admitted = iter(await self._take_in(team, good) if good else ())
+        return [next(admitted) if isinstance(draft, Draft) else draft for draft in drafts]
+
+    async def _take_in(self, team: str, drafts: list[Draft]) -> list[Admitted]:
+        try:
+            drafts = await self._answer_what_is_known(drafts)
+            jobs = await self._record(team, drafts)
+        except Unavailable as error:
+            return [_not_accepted(error)] * len(drafts)
+        published = await asyncio.gather(*map(self._publish, drafts, jobs))
+        queued = await self._mark_queued(team, published)
+        self._announce(drafts, queued)
+        return queued
+
+    def _draft(self, team: str, arrival: Arrival) -> Draft | InvalidInput:
+        try:
+            return self._drafting.draft(team, arrival)
+        except InvalidInput as error:
+            return error
+
+    async def _answer_what_is_known(self, drafts: list[Draft]) -> list[Draft]:
+        keys = [draft.cache_key for draft in drafts]
+        if not any(keys):
+            return drafts
+        answers = await self._parts.cache.look_up_many(keys)
+        return [draft.answered(answer) if answer else draft for draft, answer in zip(drafts, answers, strict=True)]
+
+    async def _record(self, team: str, drafts: list[Draft]) -> list[Admitted]:
+        accepted = await self._parts.store.accept([draft.new_job() for draft in drafts])
+        return [await self._recorded(team, draft, found) for draft, found in zip(drafts, accepted, strict=True)]
+
+    async def _recorded(self, team: str, draft: Draft, found: Accepted) -> Admitted:
+        if found.acceptance is Acceptance.CONFLICT:
+            return IdempotencyConflict()
+        if found.acceptance is Acceptance.REPEATED:
+            return await self._parts.store.get(team, found.job_id) or NotFound("The job that came first is gone.")
+        if draft.outcome is None:
+            return Job(draft.spec, JobStatus.ACCEPTED)
+        return Job(draft.spec, draft.outcome.status, finished_at=draft.spec.created_at, outcome=draft.outcome)
+
+    async def _publish(self, draft: Draft, job: Admitted) -> Admitted:
+        """Publish what nobody has published yet: a new job, or a repeated one whose first request ended here."""
+        if isinstance(job, ForebayError) or job.status is not JobStatus.ACCEPTED:
+            return job
+        now = self._parts.clock.now()
+        starts_at = max(now, job.spec.run_at or now)
+        message = Message(draft.message_of(job.spec), job.spec.id)
+        try:
+            delay_s = min(starts_at - now, LONGEST_DELAY_S)
+            await self._parts.queue.publish(job.spec.queue(starts_at), message, delay_s)
+        except (Unavailable, Unroutable) as error:
+            return _not_accepted(error)
+        return job
+
+    async def _mark_queued(self, team: str, jobs: Sequence[Admitted]) -> list[Admitted]:
+        published = [job.spec for job in jobs if isinstance(job, Job) and job.status is JobStatus.ACCEPTED]
+        if published:
+            # The broker has them: whoever claims them, or the repair of stranded jobs, puts the records right.
+            with suppress(StoreUnavailable):
+                await self._parts.store.mark_queued(team, published)
+        return [_queued(job) for job in jobs]
+
+    def _announce(self, drafts: list[Draft], jobs: list[Admitted]) -> None:
+        for draft, job in zip(drafts, jobs, strict=True):
+            if isinstance(job, Job) and job.spec.id == draft.spec.id:
+                spec = job.spec
+                self._parts.emit(JobAccepted(spec.id, spec.team, spec.lane, spec.priority.value, job.status.value))
+
+
+def idempotency_key_of(request: Request) -> str | None:
+    """Give the client's ``Idempotency-Key``; raises ``InvalidInput`` for one that is none."""
+    key = request.headers.get("idempotency-key")
+    if key is not None and not _SANE_KEY.fullmatch(key):
+        raise InvalidInput("The Idempotency-Key must be 1 to 255 printable ASCII characters.", param="Idempotency-Key")
+    return key
+
+
+def traceparent_of(request: Request) -> str | None:
+    """Give the W3C trace context the request was sent under; one that is malformed is ignored, as W3C asks."""
+    traceparent = request.headers.get("traceparent", "")
+    return traceparent if _TRACEPARENT.fullmatch(traceparent) else None
+
+
+def _queued(job: Admitted) -> Admitted:
+    if isinstance(job, ForebayError) or job.status is not JobStatus.ACCEPTED:
+        return job
+    return replace(job, status=JobStatus.QUEUED if job.spec.run_at is None else JobStatus.SCHEDULED)
+
+
+def _not_accepted(error: Unavailable | Unroutable) -> Unavailable:
+    return Unavailable(f"The job was not accepted; send it again, best with an Idempotency-Key. {error.message}")

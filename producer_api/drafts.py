@@ -1,0 +1,147 @@
+"""From the bytes of a submission to a job that can be recorded."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from shared.domain import ids
+from shared.domain.answer_cache import CachedAnswer, CacheKey, CachePolicy, CacheResult
+from shared.domain.catalog import Catalog
+from shared.domain.clock import Clock
+from shared.domain.errors import InvalidInput, UnknownModel
+from shared.domain.fingerprint import fingerprint
+from shared.domain.job import Envelope, JobSpec, JobStatus, Json, Outcome
+from shared.domain.job_store import IdempotencyKey, NewJob
+from shared.domain.usage import NOTHING
+from shared.wire import envelope
+from shared.wire.jobs import Submission
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A submission as it came in.
+
+    body: as sent; its digest tells whether a repeated ``idempotency_key`` came with the same one.
+    traceparent: the W3C trace context it was sent under.
+    """
+
+    body: bytes
+    idempotency_key: str | None = None
+    batch_id: str | None = None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A job that was checked and not yet recorded. ``cache_key``: where its answer may be; None: nobody may look."""
+
+    spec: JobSpec
+    request: Json
+    message: bytes
+    cache_key: CacheKey | None
+    idempotency: IdempotencyKey | None
+    traceparent: str | None
+    outcome: Outcome | None = None
+
+    def answered(self, answer: CachedAnswer) -> "Draft":
+        """Give the draft finished by an earlier job's answer, which costs nothing now."""
+        return replace(
+            self,
+            outcome=Outcome(
+                status=JobStatus.SUCCEEDED,
+                response=answer.response,
+                usage=NOTHING,
+                cost_usd=Decimal(0),
+                served_by=answer.served_by,
+                cache=CacheResult.HIT,
+            ),
+        )
+
+    def new_job(self) -> NewJob:
+        """Give what the store records."""
+        return NewJob(self.spec, self.message, self.idempotency, self.outcome)
+
+    def message_of(self, spec: JobSpec) -> bytes:
+        """Give the message of the job that came first with this idempotency key and body, or of this one."""
+        if spec.id == self.spec.id:
+            return self.message
+        return envelope.encode(Envelope(spec, self.request, self.traceparent))
+
+
+class Drafting:
+    """Reads and checks submissions."""
+
+    def __init__(self, catalog: Catalog, cache_default: CachePolicy, clock: Clock) -> None:
+        """``catalog`` knows the models, ``cache_default`` what a job wants of the cache if it does not say."""
+        self._catalog = catalog
+        self._cache_default = cache_default
+        self._clock = clock
+
+    def draft(self, team: str, arrival: Arrival) -> Draft:
+        """Give the job of an arrival.
+
+        Raises:
+            InvalidInput: what is wrong, where, and what is allowed.
+        """
+        now = self._clock.now()
+        submission = Submission.parse(arrival.body, now)
+        spec = self._spec(team, submission, arrival.batch_id, now)
+        return Draft(
+            spec=spec,
+            request=submission.request,
+            message=_encode(spec, submission.request, arrival.traceparent),
+            cache_key=self._cache_key(spec, submission.request),
+            idempotency=_idempotency(arrival),
+            traceparent=arrival.traceparent,
+        )
+
+    def _spec(self, team: str, submission: Submission, batch_id: str | None, now: float) -> JobSpec:
+        model: str = submission.request["model"]
+        try:
+            lane = self._catalog.lane(model)
+        except UnknownModel as error:
+            raise UnknownModel(error.message, param="request.model") from None
+        run_at = submission.run_at
+        return JobSpec(
+            id=ids.new_id("job", now),
+            team=team,
+            endpoint=submission.endpoint.value,
+            model=model,
+            lane=lane.name,
+            priority=submission.priority,
+            created_at=now,
+            run_at=run_at if run_at is not None and run_at > now else None,
+            deadline=submission.latest_finish(now),
+            batch_id=batch_id,
+            cache=submission.cache.over(self._cache_default),
+            attribution=submission.attribution.to_domain(),
+            metadata=submission.metadata,
+        )
+
+    def _cache_key(self, spec: JobSpec, request: Json) -> CacheKey | None:
+        if not spec.cache.mode.looks or spec.run_at is not None:
+            return None  # what is to run later looks when it runs
+        served_models = self._catalog.lane(spec.model).served_models
+        return CacheKey(
+            spec.team,
+            fingerprint(
+                team=spec.team,
+                endpoint=spec.endpoint,
+                request=request,
+                served_models=served_models,
+                namespace=spec.cache.namespace,
+            ),
+        )
+
+
+def _encode(spec: JobSpec, request: Json, traceparent: str | None) -> bytes:
+    try:
+        return envelope.encode(Envelope(spec, request, traceparent))
+    except TypeError:  # orjson reads deeper nesting than it writes
+        raise InvalidInput("`request` is nested too deeply; at most 250 levels.", param="request") from None
+
+
+def _idempotency(arrival: Arrival) -> IdempotencyKey | None:
+    if arrival.idempotency_key is None:
+        return None
+    return IdempotencyKey(arrival.idempotency_key, hashlib.sha256(arrival.body).hexdigest())

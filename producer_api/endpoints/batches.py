@@ -1,0 +1,28 @@
+"""The progress of batches."""
+
+from fastapi import APIRouter, Request, Response
+
+from producer_api.authentication import Authentication
+from producer_api.endpoints.answers import json_response
+from producer_api.parts import ApiParts
+from producer_api.schemas import ERRORS, BatchObject
+from shared.domain import ids
+from shared.domain.errors import NotFound
+from shared.wire.batch_object import render_batch
+
+
+def router(parts: ApiParts, authentication: Authentication) -> APIRouter:
+    """Give the routes under ``/v1/batches``."""
+    routes = APIRouter(prefix="/v1/batches", tags=["batches"], responses=ERRORS)
+
+    @routes.get("/{batch_id}", responses={200: {"model": BatchObject}})
+    async def look(request: Request, batch_id: str) -> Response:
+        """Give a batch's progress."""
+        principal = await authentication.principal(request)
+        is_one = batch_id.startswith("batch_") and batch_id.count("_") == 1 and ids.created_at(batch_id) is not None
+        batch = await parts.store.batch(principal.team, batch_id) if is_one else None
+        if batch is None:
+            raise NotFound("There is no batch by that id.")
+        return json_response(render_batch(batch))
+
+    return routes

@@ -1,0 +1,62 @@
+"""Many jobs in one request."""
+
+from collections.abc import Iterator
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+
+from producer_api.admission import Admission, idempotency_key_of
+from producer_api.authentication import Authentication
+from producer_api.body import NDJSON_TYPES, require_content_type
+from producer_api.bulk_upload import BulkUpload
+from producer_api.parts import ApiParts
+from producer_api.schemas import ERRORS, EXAMPLE, BulkAnswer, submission_schema
+
+
+def router(parts: ApiParts, authentication: Authentication, admission: Admission) -> APIRouter:
+    """Give the route ``/v1/jobs/bulk``."""
+    routes = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=ERRORS)
+
+    @routes.post(
+        "/bulk",
+        status_code=202,
+        responses={202: {"model": BulkAnswer, "description": "Taken in; `Location` names the batch."}},
+        openapi_extra={
+            "parameters": [{"in": "header", "name": "Idempotency-Key", "schema": {"type": "string", "maxLength": 255}}],
+            "requestBody": {
+                "required": True,
+                "description": "A job a line.",
+                "content": {
+                    "application/x-ndjson": {
+                        "schema": submission_schema(),
+                        "example": orjson.dumps(EXAMPLE).decode() + "\n",
+                    }
+                },
+            },
+        },
+    )
+    async def upload(request: Request) -> Response:
+        """Submit any number of jobs; a bad line rejects that line alone."""
+        principal = await authentication.principal(request)
+        require_content_type(request, NDJSON_TYPES)
+        bulk = BulkUpload(parts, admission, principal.team, idempotency_key_of(request))
+        try:
+            await bulk.take(request.stream())
+        except BaseException:
+            bulk.rejections.close()
+            raise
+        return StreamingResponse(
+            _answer(bulk), 202, {"location": f"/v1/batches/{bulk.batch_id}"}, media_type="application/json"
+        )
+
+    return routes
+
+
+def _answer(bulk: BulkUpload) -> Iterator[bytes]:
+    try:
+        yield b'{"batch_id":"%b","accepted":%d,"rejected":[' % (bulk.batch_id.encode(), bulk.accepted)
+        yield from bulk.rejections.chunks()
+        yield b"]}"
+    finally:
+        bulk.rejections.close()

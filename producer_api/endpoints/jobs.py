@@ -1,0 +1,134 @@
+"""The jobs: submit, look, list, cancel."""
+
+from typing import Annotated, Final, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+
+from producer_api.admission import Admission
+from producer_api.authentication import Authentication
+from producer_api.endpoints.answers import job_response, json_response
+from producer_api.parts import ApiParts
+from producer_api.results import ResultHub
+from producer_api.schemas import ERRORS, EXAMPLE, JobList, JobObject, submission_schema
+from shared.domain import ids
+from shared.domain.errors import Expired, ForebayError, InvalidInput, NotFound
+from shared.domain.job import Job, JobStatus
+from shared.domain.job_store import JobFilter
+from shared.domain.lanes import Priority
+from shared.wire.job_object import render_job
+
+LONGEST_WAIT_S: Final = 300.0
+LARGEST_PAGE: Final = 1000
+
+Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT_S, description="Seconds to wait for the job to finish.")]
+Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE)]
+Status = Literal["scheduled", "queued", "running", "succeeded", "failed", "cancelled", "expired"]
+
+
+def router(parts: ApiParts, authentication: Authentication, admission: Admission, results: ResultHub) -> APIRouter:
+    """Give the routes under ``/v1/jobs``."""
+    routes = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=ERRORS)
+    shelf = _Shelf(parts, results)
+
+    @routes.post(
+        "",
+        status_code=202,
+        responses={
+            202: {"model": JobObject, "description": "Accepted; `Location` names it."},
+            200: {"model": JobObject, "description": "Finished: answered from the cache, or a repeat of an old job."},
+        },
+        openapi_extra={
+            "parameters": [{"in": "header", "name": "Idempotency-Key", "schema": {"type": "string", "maxLength": 255}}],
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": submission_schema(), "example": EXAMPLE}},
+            },
+        },
+    )
+    async def submit(request: Request) -> Response:
+        """Submit a job."""
+        job = await admission.admit(request)
+        return job_response(job, 200 if job.status.is_final else 202, {"location": f"/v1/jobs/{job.spec.id}"})
+
+    @routes.get("", responses={200: {"model": JobList}})
+    async def list_jobs(
+        request: Request,
+        status: Status | None = None,
+        priority: Priority | None = None,
+        batch: str | None = None,
+        after: str | None = None,
+        limit: Limit = 20,
+    ) -> Response:
+        """List jobs, newest first."""
+        principal = await authentication.principal(request)
+        job_filter = JobFilter(JobStatus(status) if status else None, priority, batch)
+        return await shelf.page(principal.team, job_filter, after, limit)
+
+    @routes.get("/{job_id}", responses={200: {"model": JobObject}})
+    async def look(request: Request, job_id: str, wait: Wait = 0.0) -> Response:
+        """Give a job; with `wait`, when it is finished or the seconds are over."""
+        principal = await authentication.principal(request)
+        return job_response(await shelf.job(principal.team, job_id, wait))
+
+    @routes.post("/{job_id}/cancel", responses={200: {"model": JobObject}})
+    async def cancel(request: Request, job_id: str) -> Response:
+        """Cancel a job that is not finished: what waits never runs, what runs has its result dropped."""
+        principal = await authentication.principal(request)
+        return job_response(await shelf.cancelled(principal.team, job_id))
+
+    return routes
+
+
+class _Shelf:
+    """Where a team finds its jobs."""
+
+    def __init__(self, parts: ApiParts, results: ResultHub) -> None:
+        self._parts = parts
+        self._results = results
+
+    async def job(self, team: str, job_id: str, wait_s: float) -> Job:
+        self._require_job_id(job_id)
+        job = (
+            await self._results.final(job_id, lambda: self._parts.store.get(team, job_id), wait_s)
+            if wait_s > 0
+            else await self._parts.store.get(team, job_id)
+        )
+        if job is None:
+            raise self._missing(job_id)
+        return job
+
+    async def cancelled(self, team: str, job_id: str) -> Job:
+        self._require_job_id(job_id)
+        job = await self._parts.store.cancel(team, job_id)
+        if job is None:
+            raise self._missing(job_id)
+        return job
+
+    async def page(self, team: str, job_filter: JobFilter, after: str | None, limit: int) -> Response:
+        if after is not None and not _is_job_id(after):
+            raise InvalidInput("`after` must be the id of a job, such as `last_id` of the page before.", param="after")
+        page = await self._parts.store.list(team, job_filter, after, limit)
+        return json_response(
+            {
+                "object": "list",
+                "data": [render_job(job) for job in page.jobs],
+                "first_id": page.jobs[0].spec.id if page.jobs else None,
+                "last_id": page.jobs[-1].spec.id if page.jobs else None,
+                "has_more": page.next_after is not None,
+                "next_after": page.next_after,
+            }
+        )
+
+    def _require_job_id(self, job_id: str) -> None:
+        if not _is_job_id(job_id):
+            raise NotFound("There is no job by that id.")
+
+    def _missing(self, job_id: str) -> ForebayError:
+        created_at = ids.created_at(job_id)
+        if created_at is not None and created_at < self._parts.clock.now() - self._parts.retention_s:
+            return Expired("The job is no longer kept.")
+        return NotFound("There is no job by that id.")
+
+
+def _is_job_id(text: str) -> bool:
+    return text.startswith("job_") and text.count("_") == 1 and ids.created_at(text) is not None

@@ -1,0 +1,34 @@
+"""What the API is made of. Whoever calls ``create_app`` opens and closes the connections."""
+
+from dataclasses import dataclass
+
+from producer_api.body import DEFAULT_BODY_LIMIT
+from shared.domain.answer_cache import AnswerCache, CachePolicy
+from shared.domain.catalog import Catalog
+from shared.domain.clock import Clock
+from shared.domain.events import Emit
+from shared.domain.job_store import DEFAULT_RETENTION_S, JobFeed, JobStore
+from shared.domain.tenants import Keyring
+from shared.domain.work_queue import WorkQueue
+
+
+@dataclass(frozen=True, slots=True)
+class ApiParts:
+    """The ports and the settings.
+
+    cache_default: how a job uses the cache where it does not say.
+    body_limit: bytes of a request's body, and of one line of a bulk upload.
+    retention_s: seconds after which a job that is not found is said to have expired.
+    """
+
+    store: JobStore
+    queue: WorkQueue
+    cache: AnswerCache
+    feed: JobFeed
+    keyring: Keyring
+    catalog: Catalog
+    clock: Clock
+    emit: Emit
+    cache_default: CachePolicy
+    body_limit: int = DEFAULT_BODY_LIMIT
+    retention_s: float = DEFAULT_RETENTION_S

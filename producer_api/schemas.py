@@ -1,0 +1,199 @@
+"""What the API answers, for the OpenAPI document. Answers are rendered by ``shared.wire``; a test holds both together."""
+
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.domain.lanes import Priority
+from shared.wire.jobs import Submission
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ErrorDetail(_Answer):
+    """What went wrong. ``param``: the path of what is wrong; ``code``: for programs."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(_Answer):
+    """The body of every answer that is not a success."""
+
+    error: ErrorDetail
+
+
+class Attempt(_Answer):
+    """One call of one deployment."""
+
+    deployment: str
+    started: str
+    ended: str
+    outcome: str
+
+
+class InputTokensDetails(_Answer):
+    """Of the input tokens."""
+
+    cached_tokens: int
+
+
+class Usage(_Answer):
+    """Tokens as the provider counted them."""
+
+    input_tokens: int
+    input_tokens_details: InputTokensDetails
+    output_tokens: int
+    total_tokens: int
+
+
+class Attribution(_Answer):
+    """Whom the cost belongs to."""
+
+    project: str | None
+    feature: str | None
+    user: str | None
+
+
+class JobObject(_Answer):
+    """A job. Times are RFC 3339 in UTC."""
+
+    id: str
+    object: Literal["job"]
+    status: Literal["scheduled", "queued", "running", "succeeded", "failed", "cancelled", "expired"]
+    priority: Priority
+    batch_id: str | None
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    estimated_start_at: str | None
+    attempts: list[Attempt]
+    cache: Literal["hit", "semantic_hit", "coalesced", "miss", "off"] | None
+    model: str
+    served_by: str | None
+    usage: Usage | None
+    cost_usd: float | None
+    response: dict[str, Any] | None
+    error: ErrorDetail | None
+    metadata: dict[str, str]
+    attribution: Attribution
+
+
+class JobList(_Answer):
+    """A page, newest first. It may be short, even empty, though more follow: go on with ``next_after`` as ``after``."""
+
+    object: Literal["list"]
+    data: list[JobObject]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+    next_after: str | None
+
+
+class RejectedLine(_Answer):
+    """A line that made no job. Lines are counted from 1, blank ones included."""
+
+    line: int
+    error: ErrorDetail
+
+
+class BulkAnswer(_Answer):
+    """What became of an upload."""
+
+    batch_id: str
+    accepted: int
+    rejected: list[RejectedLine]
+
+
+class RequestCounts(_Answer):
+    """Jobs of a batch. ``failed``: failed, expired or cancelled."""
+
+    total: int
+    completed: int
+    failed: int
+
+
+class BatchObject(_Answer):
+    """A batch, in OpenAI's shape; times are seconds since the epoch."""
+
+    id: str
+    object: Literal["batch"]
+    endpoint: str | None
+    input_file_id: str | None
+    completion_window: str | None
+    status: Literal[
+        "validating", "failed", "in_progress", "finalizing", "completed", "expired", "cancelling", "cancelled"
+    ]
+    output_file_id: str | None
+    error_file_id: str | None
+    errors: dict[str, Any] | None
+    request_counts: RequestCounts
+    usage: Usage | None
+    metadata: dict[str, str] | None
+    created_at: int
+    in_progress_at: int | None
+    expires_at: int | None
+    finalizing_at: int | None
+    completed_at: int | None
+    failed_at: int | None
+    expired_at: int | None
+    cancelling_at: int | None
+    cancelled_at: int | None
+
+
+class Model(_Answer):
+    """A model that can be asked for."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+
+
+class ModelList(_Answer):
+    """The models that can be asked for."""
+
+    object: Literal["list"]
+    data: list[Model]
+
+
+class Health(_Answer):
+    """All is well."""
+
+    status: Literal["ok"]
+
+
+ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    "4XX": {"model": ErrorBody, "description": "The request's fault; `error` says what, and where."},
+    "5XX": {"model": ErrorBody, "description": "Not the request's fault; `Retry-After` says when to try again."},
+}
+
+EXAMPLE: Final = {
+    "request": {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Name three rivers."}]},
+    "priority": "standard",
+    "within": "24h",
+    "metadata": {"origin": "docs"},
+}
+
+
+def submission_schema() -> dict[str, Any]:
+    """Give the JSON schema of a submission, without references to other places."""
+    schema = Submission.model_json_schema()
+    definitions = schema.pop("$defs", {})
+    inlined = _inline(schema, definitions)
+    assert isinstance(inlined, dict)
+    return inlined
+
+
+def _inline(schema: Any, definitions: dict[str, Any]) -> Any:  # noqa: ANN401 - any part of a JSON schema
+    if isinstance(schema, list):
+        return [_inline(part, definitions) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inline(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    return {name: _inline(part, definitions) for name, part in schema.items()}

@@ -1,0 +1,70 @@
+"""Turns what pydantic found into the domain's ``InvalidInput``: what was found, where, what is allowed."""
+
+import difflib
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import BaseModel, ValidationError
+
+from shared.domain.errors import InvalidInput, Unsupported
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+NOT_YET: Final = frozenset({"routing", "callback", "cache.tags", "cache.max_error"})
+"""Fields of the contract that nothing keeps yet. They are refused, because ignoring them would be a broken promise."""
+
+_SHOWN: Final = frozenset({"endpoint", "priority", "within", "deadline", "run_at", "cache.mode", "cache.ttl"})
+"""Fields whose value may be quoted: none of them can hold a prompt by rights, and what is quoted is cut short."""
+
+_LONGEST_QUOTE: Final = 40
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> InvalidInput:
+    """Give the first thing that ``error`` says about a ``model``."""
+    first = error.errors(include_url=False)[0]
+    path = _path(first["loc"])
+    if first["type"] == "extra_forbidden":
+        return _unknown_field(path, _names_beside(first["loc"], model))
+    if path == "cache.mode" and first["input"] == "semantic":
+        return Unsupported("`cache.mode` `semantic` is not supported yet.", param=path)
+    if first["type"] == "missing":
+        return InvalidInput(f"`{path}` is required.", param=path)
+    return InvalidInput(f"`{path}`: {_sentence(first)}{_found(path, first['input'])}.", param=path)
+
+
+def _unknown_field(path: str, names: list[str]) -> InvalidInput:
+    if path in NOT_YET:
+        return Unsupported(f"`{path}` is not supported yet.", param=path)
+    prefix, _, name = path.rpartition(".")
+    close = difflib.get_close_matches(name[:_LONGEST_QUOTE], names, n=1)
+    hint = f"Did you mean `{close[0]}`?" if close else f"Allowed: {', '.join(f'`{allowed}`' for allowed in names)}."
+    shown = f"{prefix}.{name}" if prefix else name
+    return InvalidInput(f"Unknown field `{shown}`. {hint}", param=shown, code="unknown_parameter")
+
+
+def _names_beside(location: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
+    for part in location[:-1]:
+        annotation: Any = model.model_fields[str(part)].annotation
+        model = annotation
+    return list(model.model_fields)
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part[: 2 * _LONGEST_QUOTE]}"
+    return path.removeprefix(".").removesuffix(".[key]")
+
+
+def _sentence(details: "ErrorDetails") -> str:
+    if details["type"] in {"model_type", "dict_type"}:
+        return "must be an object"
+    message = details["msg"].removeprefix("Value error, ")
+    return message[:1].lower() + message[1:]
+
+
+def _found(path: str, value: object) -> str:
+    if path not in _SHOWN:
+        return ""
+    quote = repr(value)
+    return f"; found {quote if len(quote) <= _LONGEST_QUOTE else quote[:_LONGEST_QUOTE] + '…'}"

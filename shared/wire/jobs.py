@@ -1,0 +1,153 @@
+"""A job as a client submits it: the body of ``POST /v1/jobs`` and each line of a bulk upload."""
+
+from typing import Annotated, Any, Final, Literal, Self
+
+import orjson
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+
+from shared.domain.answer_cache import CacheMode, CachePolicy
+from shared.domain.durations import parse_duration
+from shared.domain.errors import InvalidInput
+from shared.domain.job import Attribution
+from shared.domain.lanes import Priority
+from shared.wire import openai
+from shared.wire.input_errors import explain
+from shared.wire.moments import parse_moment
+from shared.wire.openai import Endpoint
+
+LONGEST_WAIT_S: Final = 366 * 86_400.0
+"""How far ahead, in seconds, a job may be scheduled or have its deadline."""
+
+MOST_METADATA: Final = 16
+
+
+def _duration(value: object) -> float:
+    if not isinstance(value, str):
+        raise ValueError("must be a duration, such as 90s, 30m, 24h, 7d or 1h30m")  # noqa: TRY004 - pydantic collects these
+    return parse_duration(value)
+
+
+def _moment(value: object) -> float:
+    if not isinstance(value, str):
+        raise ValueError("must be a time with its zone, such as 2026-12-01T02:00:00Z")  # noqa: TRY004 - as above
+    return parse_moment(value)
+
+
+def _few(metadata: dict[str, str]) -> dict[str, str]:
+    if len(metadata) > MOST_METADATA:
+        raise ValueError(f"must have at most {MOST_METADATA} pairs, found {len(metadata)}")
+    return metadata
+
+
+Duration = Annotated[
+    float, BeforeValidator(_duration), WithJsonSchema({"type": "string", "examples": ["90s", "30m", "24h", "7d"]})
+]
+Moment = Annotated[float, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
+Label = Annotated[str, Field(max_length=256)]
+Metadata = Annotated[
+    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]],
+    AfterValidator(_few),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "maxProperties": MOST_METADATA,
+            "propertyNames": {"maxLength": 64},
+            "additionalProperties": {"type": "string", "maxLength": 512},
+        }
+    ),
+]
+
+
+class AttributionWish(BaseModel):
+    """Whom the cost belongs to, below the team."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    project: Label | None = None
+    feature: Label | None = None
+    user: Label | None = None
+
+    def to_domain(self) -> Attribution:
+        """Give the domain's word for it."""
+        return Attribution(self.project, self.feature, self.user)
+
+
+class CacheWish(BaseModel):
+    """How the job uses the answer cache; what is left out is the server's default. ``ttl``: seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mode: Literal["exact", "refresh", "off"] | None = None
+    ttl: Annotated[float, Field(strict=True, gt=0, le=LONGEST_WAIT_S)] | None = None
+    namespace: Annotated[str, Field(max_length=128)] | None = None
+
+    def over(self, default: CachePolicy) -> CachePolicy:
+        """Give the policy of these wishes, and for the rest of ``default``."""
+        return CachePolicy(
+            mode=default.mode if self.mode is None else CacheMode(self.mode),
+            ttl_s=default.ttl_s if self.ttl is None else self.ttl,
+            namespace=default.namespace if self.namespace is None else self.namespace,
+        )
+
+
+class Submission(BaseModel):
+    """A job to be done. Only ``request`` is required; it reaches the provider as it is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    endpoint: Endpoint = Endpoint.CHAT_COMPLETIONS
+    request: dict[str, Any]
+    priority: Priority = Priority.STANDARD
+    within: Duration | None = None
+    deadline: Moment | None = None
+    run_at: Moment | None = None
+    attribution: AttributionWish = AttributionWish()
+    metadata: Metadata = {}
+    cache: CacheWish = CacheWish()
+
+    @classmethod
+    def parse(cls, body: bytes, now: float) -> Self:
+        """Read and check a submission that arrived at ``now`` (seconds since the epoch).
+
+        Raises:
+            InvalidInput: what is wrong, where, and what is allowed; nothing of the request is quoted.
+        """
+        try:
+            submission = cls.model_validate(_read_object(body))
+        except ValidationError as error:
+            raise explain(error, cls) from None
+        submission._check_times(now)  # noqa: SLF001 - its own class
+        openai.check(submission.endpoint, submission.request)
+        return submission
+
+    def latest_finish(self, now: float) -> float | None:
+        """Give the deadline as seconds since the epoch, however it was expressed."""
+        return self.deadline if self.within is None else now + self.within
+
+    def _check_times(self, now: float) -> None:
+        if self.within is not None and self.deadline is not None:
+            raise InvalidInput("`within` and `deadline` say the same thing; give one of them.", param="within")
+        if self.within is not None and not 0 < self.within <= LONGEST_WAIT_S:
+            raise InvalidInput("`within` must be more than 0 and at most 366 days.", param="within")
+        for name, moment in (("deadline", self.deadline), ("run_at", self.run_at)):
+            if moment is not None and moment > now + LONGEST_WAIT_S:
+                raise InvalidInput(f"`{name}` must be at most 366 days ahead.", param=name)
+        finish = self.latest_finish(now)
+        if finish is not None and finish <= now:
+            raise InvalidInput("`deadline` must be in the future.", param="deadline")
+        if self.run_at is not None and finish is not None and self.run_at >= finish:
+            raise InvalidInput("`run_at` must be before the deadline.", param="run_at")
+
+
+def _read_object(body: bytes) -> dict[str, Any]:
+    if not body.strip():
+        raise InvalidInput("The body is empty; a JSON object with at least `request` is expected.", code="invalid_json")
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(
+            f"The body is not valid JSON: {error.msg} (line {error.lineno}, column {error.colno}).", code="invalid_json"
+        ) from None
+    if not isinstance(document, dict):
+        raise InvalidInput("The body must be a JSON object with at least `request`.", code="invalid_json")
+    return document
