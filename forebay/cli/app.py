@@ -9,16 +9,18 @@ from typer.core import TyperGroup
 from forebay.cli.api import API
 from forebay.cli.cancel import CANCEL
 from forebay.cli.couriers import COURIERS
+from forebay.cli.demo import DEMO
 from forebay.cli.jobs import JOBS
 from forebay.cli.scheduler import SCHEDULER
 from forebay.cli.screen import say_error
+from forebay.cli.simulate_provider import SIMULATE_PROVIDER
 from forebay.cli.submit import SUBMIT
 from forebay.cli.up import UP
 from forebay.cli.watch import WATCH
 from forebay.cli.worker import WORKER
 from shared.domain.errors import ForebayError
 
-COMMANDS: Final = (UP, SUBMIT, WATCH, JOBS, CANCEL, API, WORKER, SCHEDULER, COURIERS)
+COMMANDS: Final = (DEMO, UP, SUBMIT, WATCH, JOBS, CANCEL, API, WORKER, SCHEDULER, COURIERS, SIMULATE_PROVIDER)
 
 
 class _Forebay(TyperGroup):

@@ -1,6 +1,6 @@
 """``forebay jobs``: list jobs."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
@@ -8,18 +8,19 @@ from forebay.cli.command import Command
 from forebay.cli.options import AsJson, JobPriority
 from forebay.cli.screen import show_json, show_table, stdout
 from forebay.cli.server import talk
-from shared.domain.job import JobStatus
 
 if TYPE_CHECKING:
     from forebay.client import AsyncClient
 
 _COLUMNS: Final = ("id", "status", "priority", "model", "created (UTC)", "attempts", "cache", "cost USD", "error")
+Status = Literal["scheduled", "queued", "running", "succeeded", "failed", "cancelled", "expired"]
+
 _LARGEST_PAGE: Final = 100
 
 
 def jobs(
     *,
-    status: Annotated[JobStatus | None, typer.Option("--status", help="Only jobs in this state.")] = None,
+    status: Annotated[Status | None, typer.Option("--status", help="Only jobs in this state.")] = None,
     priority: JobPriority = None,
     batch: Annotated[str | None, typer.Option("--batch", metavar="ID", help="Only jobs of this batch.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = 20,

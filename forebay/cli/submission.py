@@ -13,19 +13,21 @@ import orjson
 
 from forebay.cli.batch_lines import BadLine, JobOptions, custom_id_of, to_job
 from forebay.cli.progress import Meter
-from forebay.client import AsyncClient, Unreachable
+from forebay.client import ApiError, AsyncClient, Unreachable
 from shared.domain.errors import InvalidInput
 
 TRIES: Final = 4
 _PAUSE_S: Final = 2.0
 _CHUNK_BYTES: Final = 65_536
+_UNAVAILABLE: Final = 503
+_NO_LINES: Final = "empty_body"
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What the server made of a file. ``bad``: in the file's order."""
+    """What the server made of a file. ``bad``: in the file's order; ``batch_id`` None: it has not one good line."""
 
-    batch_id: str
+    batch_id: str | None
     accepted: int
     bad: tuple[BadLine, ...]
 
@@ -106,23 +108,34 @@ def fresh_key() -> str:
 
 
 async def submit_file(client: AsyncClient, path: Path, options: JobOptions, key: str, meter: Meter) -> Submission:
-    """Upload a file; when the connection breaks, again, which continues where it broke.
+    """Upload a file; when it is interrupted, again: the server goes on where the one before ended.
 
     Raises:
         ApiError: the server refused the whole.
         Unreachable: it could not be reached, ``TRIES`` times.
     """
-    for tries_left in reversed(range(TRIES)):
-        with path.open("rb") as file:
-            upload = Upload(file, options, meter)
-            try:
-                answer = await client.submit_bulk(upload.chunks(), key)
-            except Unreachable as error:
-                if not tries_left or not client.was_reached:
-                    raise
-                meter.show(0, 1, f"{error.message}; trying again")
-                await asyncio.sleep(_PAUSE_S)
-                continue
-            bad = sorted([*upload.bad, *upload.rejected(answer["rejected"])], key=lambda line: line.number)
-            return Submission(answer["batch_id"], answer["accepted"], tuple(bad))
-    raise AssertionError("the last try returns or raises")
+    for _ in range(TRIES - 1):
+        try:
+            return await _submit_once(client, path, options, key, meter)
+        except Unreachable:
+            if not client.was_reached:
+                raise
+            await asyncio.sleep(_PAUSE_S)
+        except ApiError as error:
+            if error.status != _UNAVAILABLE:
+                raise
+            await asyncio.sleep(error.retry_after_s or _PAUSE_S)
+    return await _submit_once(client, path, options, key, meter)
+
+
+async def _submit_once(client: AsyncClient, path: Path, options: JobOptions, key: str, meter: Meter) -> Submission:
+    with path.open("rb") as file:
+        upload = Upload(file, options, meter)
+        try:
+            answer = await client.submit_bulk(upload.chunks(), key)
+        except ApiError as error:
+            if error.code == _NO_LINES and upload.bad:
+                return Submission(None, 0, tuple(upload.bad))
+            raise
+        bad = sorted([*upload.bad, *upload.rejected(answer["rejected"])], key=lambda line: line.number)
+        return Submission(answer["batch_id"], answer["accepted"], tuple(bad))

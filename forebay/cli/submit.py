@@ -19,7 +19,6 @@ from forebay.cli.server import talk
 from forebay.cli.watch import goes_on
 
 if TYPE_CHECKING:
-    from forebay.cli.submission import Submission
     from forebay.client import AsyncClient
 
 _MOST_BAD_LINES_SHOWN: Final = 50
@@ -47,41 +46,59 @@ def submit(
     Submitting the same file again, with the same priority and duration, continues a submission that was
     cut off, or finds the first one's batch. Bad lines are reported, and the good ones beside them go on.
     """
-    from forebay.cli.following import follow_batch, save_batch
-    from forebay.cli.submission import fresh_key, idempotency_key, submit_file
-
-    options = JobOptions(priority, within)
-    batch_ids: list[str] = []
-
-    async def send(client: "AsyncClient", path: Path) -> tuple["Submission", dict[str, Any]]:
-        key = fresh_key() if again else idempotency_key(path, options)
-        with meter("submitting", stderr()) as shown:
-            submission = await submit_file(client, path, options, key, shown)
-        batch_ids.append(submission.batch_id)
-        say(f"{submission.batch_id}: {submission.accepted:,} accepted, {len(submission.bad):,} rejected")
-        _show_bad(submission.bad)
-        if not (watch or out):
-            return submission, await client.batch(submission.batch_id)
-        batch = await follow_batch(client, submission.batch_id)
-        if out is not None:
-            await save_batch(client, submission.batch_id, out, submission.bad)
-        return submission, batch
-
     with _on_disk(file) as path:
-        submission, batch = talk(
-            lambda client: send(client, path), lambda: goes_on(batch_ids[0]) if batch_ids else _CUT_OFF
-        )
+        run = _Run(path, JobOptions(priority, within), fresh=again)
+        batch = talk(lambda client: run.go(client, follow=watch, out=out), run.what_goes_on)
     if as_json:
-        show_json(batch | {"rejected": submission.bad})
-    elif watch or out:
+        show_json({"batch": batch, "rejected": run.bad})
+    elif batch is not None and (watch or out):
         typer.echo(f"{batch['id']} is {batch['status']}")
-    else:
+    elif batch is not None:
         typer.echo(f"Follow it with: forebay watch {batch['id']}")
-    if submission.bad or batch["request_counts"]["failed"]:
+    if run.bad or batch is None or batch["request_counts"]["failed"]:
         raise typer.Exit(1)
 
 
-_CUT_OFF: Final = "\nWhat was accepted goes on. Run the same command again to submit the rest."
+class _Run:
+    """One submission, and how far it has come."""
+
+    def __init__(self, path: Path, options: JobOptions, *, fresh: bool) -> None:
+        self.bad: tuple[BadLine, ...] = ()
+        self._path = path
+        self._options = options
+        self._fresh = fresh
+        self._batch_id: str | None = None
+
+    async def go(self, client: "AsyncClient", *, follow: bool, out: Path | None) -> dict[str, Any] | None:
+        """Submit, follow and save, as far as wanted; give the batch, None if it has not one good line."""
+        from forebay.cli.following import follow_batch, save_batch
+
+        self._batch_id = await self._submit(client)
+        if self._batch_id is None:
+            return None
+        if not follow and out is None:
+            return await client.batch(self._batch_id)
+        batch = await follow_batch(client, self._batch_id)
+        if out is not None:
+            await save_batch(client, self._batch_id, out, self.bad)
+        return batch
+
+    def what_goes_on(self) -> str:
+        """Give what to say to somebody who ends it early."""
+        if self._batch_id is not None:
+            return goes_on(self._batch_id)
+        return "\nWhat was accepted goes on. Run the same command again to submit the rest."
+
+    async def _submit(self, client: "AsyncClient") -> str | None:
+        from forebay.cli.submission import fresh_key, idempotency_key, submit_file
+
+        key = fresh_key() if self._fresh else idempotency_key(self._path, self._options)
+        with meter("submitting", stderr()) as shown:
+            submission = await submit_file(client, self._path, self._options, key, shown)
+        self.bad = submission.bad
+        say(f"{submission.batch_id or 'no batch'}: {submission.accepted:,} accepted, {len(self.bad):,} rejected")
+        _show_bad(self.bad)
+        return submission.batch_id
 
 
 @contextmanager

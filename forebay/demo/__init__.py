@@ -1,0 +1,1 @@
+"""The demonstration: a real batch, through the real stack, to a simulated provider with real limits."""
