@@ -1,0 +1,38 @@
+"""The records of batches. Jobs are counted in them by the scripts that accept and finish jobs."""
+
+from shared.adapters.redis import scripts
+from shared.adapters.redis.codec import batch_fields, batch_from
+from shared.adapters.redis.keys import of_team
+from shared.adapters.redis.round_trips import RoundTrips, ScriptCall
+from shared.domain.errors import NotFound
+from shared.domain.job_store import Batch
+
+
+class BatchRecords:
+    """A finished batch is kept for the retention; one that is not, for twice that after its last change."""
+
+    def __init__(self, server: RoundTrips, retention_ms: int) -> None:
+        """``retention_ms``: milliseconds."""
+        self._server = server
+        self._retention_ms = retention_ms
+
+    async def open(self, batch: Batch) -> Batch:
+        """Begin a batch, or give the one that is there."""
+        keys = [of_team(batch.team).batch(batch.id)]
+        arguments = [2 * self._retention_ms, *batch_fields(batch)]
+        opened = batch_from(await self._server.run(ScriptCall(scripts.OPEN_BATCH, keys, arguments)))
+        if opened is None:
+            raise NotFound(f"There is no batch {batch.id}: its retention is zero.")
+        return opened
+
+    async def close(self, team: str, batch_id: str) -> Batch:
+        """Note that all jobs have come in. Raises ``NotFound``."""
+        keys = [of_team(team).batch(batch_id), of_team(team).batch_jobs(batch_id)]
+        closed = batch_from(await self._server.run(ScriptCall(scripts.CLOSE_BATCH, keys, [self._retention_ms])))
+        if closed is None:
+            raise NotFound(f"There is no batch {batch_id}.")
+        return closed
+
+    async def get(self, team: str, batch_id: str) -> Batch | None:
+        """Give a batch; None: this team has none by that id."""
+        return batch_from(await self._server.send(("HGETALL", of_team(team).batch(batch_id))))

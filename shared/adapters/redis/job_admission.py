@@ -1,0 +1,100 @@
+"""From a new job to a queued one: records, idempotency keys, and the jobs whose publish was never confirmed."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from shared.adapters.redis import scripts
+from shared.adapters.redis.codec import encode_outcome
+from shared.adapters.redis.keys import FEED, TEAMS, of_team
+from shared.adapters.redis.round_trips import RoundTrips, ScriptCall
+from shared.domain.job import JobSpec, JobStatus
+from shared.domain.job_store import Acceptance, Accepted, NewJob, Stranded
+from shared.wire.envelope import encode_spec
+
+AT_ONCE: Final = 500
+"""Jobs that travel in one round trip."""
+
+
+class JobAdmission:
+    """Records jobs until they are queued."""
+
+    def __init__(self, server: RoundTrips, retention_ms: int) -> None:
+        """``retention_ms``: milliseconds that finished jobs and idempotency keys are kept."""
+        self._server = server
+        self._retention_ms = retention_ms
+
+    async def accept(self, jobs: Sequence[NewJob]) -> list[Accepted]:
+        """Record new jobs, ``AT_ONCE`` of them in a round trip."""
+        accepted: list[Accepted] = []
+        for start in range(0, len(jobs), AT_ONCE):
+            accepted += await self._accept(jobs[start : start + AT_ONCE])
+        return accepted
+
+    async def mark_queued(self, team: str, specs: Sequence[JobSpec]) -> None:
+        """Note confirmed publishes, ``AT_ONCE`` of them in a round trip."""
+        keys = of_team(team)
+        for start in range(0, len(specs), AT_ONCE):
+            some = specs[start : start + AT_ONCE]
+            jobs = [keys.job(spec.id) for spec in some]
+            news = [part for spec in some for part in (spec.id, _status_once_published(spec).value)]
+            await self._server.run(ScriptCall(scripts.MARK_QUEUED, [keys.accepted, *jobs], news))
+
+    async def stranded(self, older_than_s: float, limit: int) -> list[Stranded]:
+        """Give jobs that were accepted long ago, one team after the other."""
+        found: list[Stranded] = []
+        for team in await self._server.send(("SMEMBERS", TEAMS)):
+            if len(found) >= limit:
+                break
+            found += await self._stranded_of(team.decode(), older_than_s, limit - len(found))
+        return found
+
+    async def _accept(self, jobs: Sequence[NewJob]) -> list[Accepted]:
+        waiting = sorted({job.spec.team for job in jobs if job.outcome is None})
+        note_teams = [("SADD", TEAMS, *waiting)] if waiting else []
+        replies = await self._server.run_all([self._acceptance_of(job) for job in jobs], before=note_teams)
+        answers = [
+            (job.spec.team, Acceptance(acceptance.decode()), job_id.decode(), status.decode())
+            for job, (acceptance, job_id, status) in zip(jobs, replies, strict=True)
+        ]
+        earlier = list({(team, job_id) for team, _, job_id, status in answers if not status})
+        statuses = dict(zip(earlier, await self._statuses(earlier), strict=True))
+        return [
+            Accepted(acceptance, job_id, JobStatus(status) if status else statuses[team, job_id])
+            for team, acceptance, job_id, status in answers
+        ]
+
+    def _acceptance_of(self, job: NewJob) -> ScriptCall:
+        spec, outcome, keys = job.spec, job.outcome, of_team(job.spec.team)
+        status = JobStatus.ACCEPTED if outcome is None else outcome.status
+        payload = job.message if outcome is None else encode_outcome(outcome)
+        names = keys.of_job(spec.id, spec.batch_id)
+        arguments = [spec.id, status.value, encode_spec(spec), spec.priority.value, payload, self._retention_ms, FEED]
+        if job.idempotency is not None:
+            names.append(keys.idempotency(job.idempotency.key))
+            arguments.append(job.idempotency.body_digest)
+        return ScriptCall(scripts.ACCEPT, names, arguments)
+
+    async def _statuses(self, jobs: Sequence[tuple[str, str]]) -> list[JobStatus]:
+        if not jobs:
+            return []
+        values = await self._server.send_all([("HGET", of_team(team).job(job_id), "status") for team, job_id in jobs])
+        # A record that was lost will be made again by its message.
+        return [JobStatus.QUEUED if value is None else JobStatus(value.decode()) for value in values]
+
+    async def _stranded_of(self, team: str, older_than_s: float, limit: int) -> list[Stranded]:
+        keys = of_team(team)
+        found = await self._server.run(ScriptCall(scripts.STRANDED_IDS, [keys.accepted], (older_than_s, limit)))
+        if not found:
+            return []
+        ids = [job_id.decode() for job_id in found]
+        names = [keys.accepted, *(keys.job(job_id) for job_id in ids)]
+        messages = await self._server.run(ScriptCall(scripts.STRANDED_MESSAGES, names, ids))
+        return [
+            Stranded(team, job_id, message)
+            for job_id, message in zip(ids, messages, strict=True)
+            if message is not None
+        ]
+
+
+def _status_once_published(spec: JobSpec) -> JobStatus:
+    return JobStatus.QUEUED if spec.run_at is None else JobStatus.SCHEDULED

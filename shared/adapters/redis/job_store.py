@@ -1,0 +1,107 @@
+"""The jobs' records in Redis.
+
+A record is one hash. Every change of it is one script, which also keeps the indexes and the batch's
+counts. A record that is gone is taken for lost and made again by ``claim``, ``release`` or ``finish``;
+a message that arrives after the retention is over therefore runs its job anew.
+"""
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from shared.adapters.redis import scripts
+from shared.adapters.redis.batches import BatchRecords
+from shared.adapters.redis.codec import JOB_FIELDS, attempts_from, encode_attempt, encode_outcome, job_from
+from shared.adapters.redis.connection import Client
+from shared.adapters.redis.job_admission import JobAdmission
+from shared.adapters.redis.job_listing import JobListing
+from shared.adapters.redis.keys import FEED, of_team
+from shared.adapters.redis.round_trips import RoundTrips, ScriptCall
+from shared.domain.job import Attempt, Job, JobSpec, JobStatus, Outcome
+from shared.domain.job_store import (
+    DEFAULT_RETENTION_S,
+    Accepted,
+    Batch,
+    Claim,
+    ClaimResult,
+    JobFilter,
+    JobPage,
+    NewJob,
+    Stranded,
+)
+from shared.wire.envelope import encode_spec
+
+
+class RedisJobStore:
+    """Implements ``JobStore``."""
+
+    def __init__(self, client: Client, retention_s: float = DEFAULT_RETENTION_S) -> None:
+        """``retention_s``: seconds a finished job and a finished batch are kept."""
+        self._server = RoundTrips(client)
+        self._retention_ms = int(retention_s * 1000)
+        self._admission = JobAdmission(self._server, self._retention_ms)
+        self._batches = BatchRecords(self._server, self._retention_ms)
+        self._listing = JobListing(self._server)
+
+    async def accept(self, jobs: Sequence[NewJob]) -> list[Accepted]:
+        """Record new jobs; a long list travels in several round trips, so it may be recorded in part."""
+        return await self._admission.accept(jobs)
+
+    async def mark_queued(self, team: str, specs: Sequence[JobSpec]) -> None:
+        """Note confirmed publishes."""
+        await self._admission.mark_queued(team, specs)
+
+    async def claim(self, spec: JobSpec, worker: str, *, instead_of: str | None = None) -> Claim:
+        """Ask to run a job."""
+        arguments = (spec.id, worker, instead_of or "", secrets.token_bytes(12), encode_spec(spec), spec.priority.value)
+        result, fence, holder, starts, attempts = await self._run(scripts.CLAIM, spec, arguments)
+        return Claim(ClaimResult(result.decode()), int(fence), holder.decode(), int(starts), attempts_from(attempts))
+
+    async def release(self, spec: JobSpec, fence: int, attempt: Attempt | None) -> bool:
+        """End an attempt without an outcome."""
+        arguments = (spec.id, fence, encode_attempt(attempt), encode_spec(spec), spec.priority.value)
+        return bool(await self._run(scripts.RELEASE, spec, arguments))
+
+    async def finish(self, spec: JobSpec, fence: int, outcome: Outcome, attempt: Attempt | None) -> bool:
+        """Give a job its final status."""
+        arguments = (
+            *(spec.id, fence, encode_attempt(attempt), encode_spec(spec), spec.priority.value),
+            *(outcome.status.value, encode_outcome(outcome), self._retention_ms, FEED),
+        )
+        return bool(await self._run(scripts.FINISH, spec, arguments))
+
+    async def cancel(self, team: str, job_id: str) -> Job | None:
+        """Cancel a job that is not final."""
+        job = await self.get(team, job_id)
+        if job is None or job.status.is_final:
+            return job
+        outcome = encode_outcome(Outcome(JobStatus.CANCELLED))
+        arguments = (job_id, outcome, self._retention_ms, FEED, *JOB_FIELDS)
+        return job_from(await self._run(scripts.CANCEL, job.spec, arguments))
+
+    async def get(self, team: str, job_id: str) -> Job | None:
+        """Give a job."""
+        return job_from(await self._server.send(("HMGET", of_team(team).job(job_id), *JOB_FIELDS)))
+
+    async def list(self, team: str, job_filter: JobFilter, after: str | None, limit: int) -> JobPage:
+        """Give a page of jobs; a call looks at a bounded number of records."""
+        return await self._listing.page(team, job_filter, after, limit)
+
+    async def open_batch(self, batch: Batch) -> Batch:
+        """Begin a batch."""
+        return await self._batches.open(batch)
+
+    async def close_batch(self, team: str, batch_id: str) -> Batch:
+        """Note that all lines have come in. Raises ``NotFound``."""
+        return await self._batches.close(team, batch_id)
+
+    async def batch(self, team: str, batch_id: str) -> Batch | None:
+        """Give a batch's progress."""
+        return await self._batches.get(team, batch_id)
+
+    async def stranded(self, older_than_s: float, limit: int) -> Sequence[Stranded]:
+        """Give jobs whose publish was never confirmed."""
+        return await self._admission.stranded(older_than_s, limit)
+
+    async def _run(self, script: scripts.Script, spec: JobSpec, arguments: Sequence[str | bytes | int]) -> Any:  # noqa: ANN401 - the reply has the script's type
+        return await self._server.run(ScriptCall(script, of_team(spec.team).of_job(spec.id, spec.batch_id), arguments))

@@ -1,0 +1,83 @@
+"""The names of everything kept in the store: the one place that derives them.
+
+All keys of a team share a hash tag (the part in braces), so in a cluster they share a slot and one
+script can touch them together. Names from outside are escaped, so none can end a tag early.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+from urllib.parse import quote
+
+from shared.domain.answer_cache import CacheKey
+
+TEAMS: Final = "forebay:teams"
+"""The set of all teams that ever submitted a job."""
+
+FEED: Final = "forebay:feed"
+"""The channel on which final statuses are announced, for all teams: ``<status> <job id>``."""
+
+
+@dataclass(frozen=True, slots=True)
+class TeamKeys:
+    """The keys of one team."""
+
+    prefix: str
+
+    def job(self, job_id: str) -> str:
+        """A hash: the job's record."""
+        return f"{self.prefix}job:{job_id}"
+
+    @property
+    def index(self) -> str:
+        """A sorted set of job ids, all with score 0, so that it is in the order of the ids."""
+        return f"{self.prefix}jobs"
+
+    @property
+    def accepted(self) -> str:
+        """A sorted set of the ids of ``accepted`` jobs, by the moment they were accepted."""
+        return f"{self.prefix}accepted"
+
+    @property
+    def expiring(self) -> str:
+        """A sorted set of the ids of finished jobs, by the moment their retention ends."""
+        return f"{self.prefix}expiring"
+
+    def idempotency(self, key: str) -> str:
+        """A hash: the job that a client's idempotency key stands for. Hashed, because clients choose the length."""
+        return f"{self.prefix}idempotency:{hashlib.sha256(key.encode()).hexdigest()}"
+
+    def batch(self, batch_id: str) -> str:
+        """A hash: the batch's progress."""
+        return f"{self.prefix}batch:{batch_id}"
+
+    def batch_jobs(self, batch_id: str) -> str:
+        """As ``index``, for the jobs of a batch."""
+        return f"{self.prefix}batch-jobs:{batch_id}"
+
+    def of_job(self, job_id: str, batch_id: str | None) -> list[str]:
+        """The keys that every script about one job gets first, in the order that ``lua/prelude.lua`` documents."""
+        keys = [self.job(job_id), self.index, self.accepted, self.expiring]
+        return keys if batch_id is None else [*keys, self.batch(batch_id), self.batch_jobs(batch_id)]
+
+
+@lru_cache(maxsize=1024)
+def of_team(team: str) -> TeamKeys:
+    """Give the keys of a team."""
+    return TeamKeys(f"forebay:{{{_escaped(team)}}}:")
+
+
+def answer(key: CacheKey) -> str:
+    """A string: a cached answer."""
+    return f"{of_team(key.team).prefix}answer:{key.fingerprint}"
+
+
+def worker_lease(worker: str) -> str:
+    """A string that is there for as long as the worker is alive."""
+    return f"forebay:{{worker:{_escaped(worker)}}}:lease"
+
+
+def _escaped(name: str) -> str:
+    # An empty tag would be no tag. A lone "%" stands for no other name.
+    return quote(name, safe="") or "%"

@@ -1,0 +1,44 @@
+-- Records a new job, unless it is there or its idempotency key was used before.
+--
+-- KEYS     as in prelude.lua; then, only with a digest: the idempotency key (hash), as the last one
+-- ARGV[1]  job id
+-- ARGV[2]  status: accepted, or a final one
+-- ARGV[3]  specification (JSON)
+-- ARGV[4]  priority
+-- ARGV[5]  the message if the status is accepted, else the outcome (JSON)
+-- ARGV[6]  retention in milliseconds
+-- ARGV[7]  channel of the feed
+-- ARGV[8]  digest of the body, only with an idempotency key
+-- Returns  {'new', id, status}, or {'repeated' | 'conflict', id of the first job, ''}
+
+local id, status, spec, priority, payload, retention_ms, channel, digest = unpack(ARGV)
+local idempotency = digest and KEYS[#KEYS]
+
+if idempotency then
+  local first, its_digest = unpack(redis.call('HMGET', idempotency, 'job', 'digest'))
+  if first and first ~= id then
+    return { its_digest == digest and 'repeated' or 'conflict', first, '' }
+  end
+end
+
+local known = redis.call('HGET', KEYS[1], 'status')
+if known then
+  return { 'new', id, known }
+end
+
+if idempotency then
+  redis.call('HSET', idempotency, 'job', id, 'digest', digest)
+  redis.call('PEXPIRE', idempotency, retention_ms)
+end
+write_record(id, spec, priority)
+if has_batch() then
+  redis.call('HINCRBY', KEYS[5], 'total', 1)
+  keep_batch(KEYS[5], KEYS[6], 2 * retention_ms)
+end
+if status == 'accepted' then
+  redis.call('HSET', KEYS[1], 'status', status, 'message', payload)
+  redis.call('ZADD', KEYS[3], now_text(), id)
+else
+  end_job(id, status, payload, retention_ms, channel)
+end
+return { 'new', id, status }

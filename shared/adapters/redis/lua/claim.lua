@@ -1,0 +1,36 @@
+-- Gives a job to a worker, if it is free or held by the one the worker may take it from.
+--
+-- KEYS     as in prelude.lua
+-- ARGV[1]  job id
+-- ARGV[2]  worker
+-- ARGV[3]  the holder it may be taken from, or ''
+-- ARGV[4]  a token of this claim: the same one again is the same claim, repeated after a lost reply
+-- ARGV[5]  specification (JSON), for a record that was lost
+-- ARGV[6]  priority
+-- Returns  {'granted' | 'held' | 'finished', fence, holder, starts, attempts}
+
+local id, worker, instead_of, token, spec, priority = unpack(ARGV)
+local status, fence, holder, starts, attempts, earlier_token = unpack(redis.call('HMGET', KEYS[1],
+  'status', 'fence', 'holder', 'starts', 'attempts', 'token'))
+
+if status == 'running' and earlier_token == token then
+  return { 'granted', fence, holder, starts, attempts or '' }
+elseif status == 'running' and holder ~= instead_of then
+  return { 'held', fence, holder, starts, attempts or '' }
+elseif FINAL[status] then
+  return { 'finished', fence or '0', '', starts or '0', attempts or '' }
+end
+
+if not status then
+  write_record(id, spec, priority)
+  -- Above every fence that was given before the record was lost.
+  local time = redis.call('TIME')
+  redis.call('HSET', KEYS[1], 'fence', string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)))
+end
+redis.call('HSET', KEYS[1], 'status', 'running', 'holder', worker, 'token', token)
+redis.call('HSETNX', KEYS[1], 'started_at', now_text())
+redis.call('HDEL', KEYS[1], 'message')
+redis.call('ZREM', KEYS[3], id)
+fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
+starts = redis.call('HINCRBY', KEYS[1], 'starts', 1)
+return { 'granted', fence, worker, starts, attempts or '' }

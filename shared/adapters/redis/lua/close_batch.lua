@@ -1,0 +1,12 @@
+-- Notes that all jobs of a batch have come in.
+--
+-- KEYS[1]  the batch (hash)
+-- KEYS[2]  the batch's jobs (sorted set)
+-- ARGV[1]  retention in milliseconds
+-- Returns  all fields and values; nothing if there is no such batch
+
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  redis.call('HSET', KEYS[1], 'is_open', 0)
+  settle_batch(KEYS[1], KEYS[2], tonumber(ARGV[1]))
+end
+return redis.call('HGETALL', KEYS[1])

@@ -1,0 +1,31 @@
+-- Gives a job its final status, if the fence is the current one.
+--
+-- KEYS     as in prelude.lua
+-- ARGV[1]  job id
+-- ARGV[2]  fence of the attempt
+-- ARGV[3]  the attempt (JSON), or ''
+-- ARGV[4]  specification (JSON), for a record that was lost
+-- ARGV[5]  priority
+-- ARGV[6]  status
+-- ARGV[7]  outcome (JSON)
+-- ARGV[8]  retention in milliseconds
+-- ARGV[9]  channel of the feed
+-- Returns  1 (also when it was finished with this fence before), or 0 if the fence is stale
+
+local id, fence, attempt, spec, priority, status, outcome, retention_ms, channel = unpack(ARGV)
+local current_status, current = unpack(redis.call('HMGET', KEYS[1], 'status', 'fence'))
+
+if not current_status then
+  write_record(id, spec, priority)
+  redis.call('HSET', KEYS[1], 'fence', fence, 'starts', 1)
+elseif current ~= fence then
+  return 0
+elseif current_status ~= 'running' then
+  return FINAL[current_status] and 1 or 0
+end
+
+if attempt ~= '' then
+  add_attempt(attempt)
+end
+end_job(id, status, outcome, retention_ms, channel)
+return 1

@@ -1,0 +1,88 @@
+-- Put in front of every other script of this folder.
+--
+-- A script about one job gets these keys first, all in one slot:
+--   KEYS[1] the job's record          (hash)
+--   KEYS[2] the team's jobs           (sorted set, all scores 0)
+--   KEYS[3] the team's accepted jobs  (sorted set by time)
+--   KEYS[4] the team's expiring jobs  (sorted set by time)
+--   KEYS[5] the job's batch           (hash)                    only if it has a batch
+--   KEYS[6] the batch's jobs          (sorted set, all scores 0)  only if it has a batch
+--
+-- All moments are seconds since the epoch by this server's own clock, as text with microseconds.
+
+local FINAL = { succeeded = true, failed = true, cancelled = true, expired = true }
+
+-- Expired jobs that each finishing job removes from the index: more than one, so that it catches up.
+local SWEPT_AT_ONCE = 4
+
+local function now_text()
+  local time = redis.call('TIME')
+  return time[1] .. '.' .. string.format('%06d', time[2])
+end
+
+local function has_batch()
+  return KEYS[6] ~= nil and redis.call('EXISTS', KEYS[5]) == 1
+end
+
+-- Takes up to `most` jobs whose retention is over out of the index.
+local function sweep(index, expiring, most)
+  local moment = tonumber(now_text()) - 1
+  local gone = redis.call('ZRANGEBYSCORE', expiring, '-inf', moment, 'LIMIT', 0, most)
+  if #gone > 0 then
+    redis.call('ZREM', index, unpack(gone))
+    redis.call('ZREM', expiring, unpack(gone))
+  end
+end
+
+-- Writes what never changes of a job, and puts it into the indexes.
+local function write_record(id, spec, priority)
+  redis.call('HSET', KEYS[1], 'spec', spec, 'priority', priority)
+  redis.call('ZADD', KEYS[2], 0, id)
+  redis.call('ZREM', KEYS[4], id)
+  if has_batch() then
+    redis.call('ZADD', KEYS[6], 0, id)
+  end
+end
+
+local function keep_batch(batch, jobs, milliseconds)
+  redis.call('PEXPIRE', batch, milliseconds)
+  redis.call('PEXPIRE', jobs, milliseconds)
+end
+
+-- Stamps a closed batch whose jobs are all final, and sets how long the batch is kept.
+local function settle_batch(batch, jobs, retention_ms)
+  local is_open, total, succeeded, failed, cancelled, expired, finished_at = unpack(redis.call('HMGET', batch,
+    'is_open', 'total', 'succeeded', 'failed', 'cancelled', 'expired', 'finished_at'))
+  if finished_at then
+    return
+  end
+  local finished = succeeded + failed + cancelled + expired
+  if is_open == '0' and finished >= tonumber(total) then
+    redis.call('HSET', batch, 'finished_at', now_text())
+    keep_batch(batch, jobs, retention_ms)
+  else
+    keep_batch(batch, jobs, 2 * retention_ms)
+  end
+end
+
+-- Adds an attempt (JSON without line breaks) to those of a job.
+local function add_attempt(attempt)
+  local earlier = redis.call('HGET', KEYS[1], 'attempts')
+  redis.call('HSET', KEYS[1], 'attempts', earlier and (earlier .. '\n' .. attempt) or attempt)
+end
+
+-- Gives a job its final status, counts it in its batch, starts its retention, and announces it.
+local function end_job(id, status, outcome, retention_ms, channel)
+  local now = now_text()
+  redis.call('HSET', KEYS[1], 'status', status, 'outcome', outcome, 'finished_at', now)
+  redis.call('HDEL', KEYS[1], 'message', 'holder', 'token')
+  redis.call('PEXPIRE', KEYS[1], retention_ms)
+  redis.call('ZREM', KEYS[3], id)
+  sweep(KEYS[2], KEYS[4], SWEPT_AT_ONCE)
+  redis.call('ZADD', KEYS[4], now + retention_ms / 1000, id)
+  if has_batch() then
+    redis.call('HINCRBY', KEYS[5], status, 1)
+    settle_batch(KEYS[5], KEYS[6], retention_ms)
+  end
+  redis.call('PUBLISH', channel, status .. ' ' .. id)
+end

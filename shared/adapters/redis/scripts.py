@@ -1,0 +1,38 @@
+"""The Lua scripts, as they stand in ``lua/``."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+_FOLDER: Final = Path(__file__).parent / "lua"
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script and the SHA-1 (hex) under which a server remembers it."""
+
+    name: str
+    source: str
+    sha: str
+
+    @classmethod
+    def load(cls, name: str) -> Self:
+        """Read ``lua/<name>.lua``, with the prelude in front."""
+        source = "\n".join((_FOLDER / f"{part}.lua").read_text(encoding="utf-8") for part in ("prelude", name))
+        sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+        return cls(name, source, sha)
+
+
+ACCEPT: Final = Script.load("accept")
+MARK_QUEUED: Final = Script.load("mark_queued")
+CLAIM: Final = Script.load("claim")
+RELEASE: Final = Script.load("release")
+FINISH: Final = Script.load("finish")
+CANCEL: Final = Script.load("cancel")
+PAGE_OF_IDS: Final = Script.load("page_of_ids")
+MATCHING_JOBS: Final = Script.load("matching_jobs")
+OPEN_BATCH: Final = Script.load("open_batch")
+CLOSE_BATCH: Final = Script.load("close_batch")
+STRANDED_IDS: Final = Script.load("stranded_ids")
+STRANDED_MESSAGES: Final = Script.load("stranded_messages")
