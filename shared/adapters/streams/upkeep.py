@@ -1,0 +1,94 @@
+"""What a broker does by itself, done here by every process for all: each step is one short, atomic script."""
+
+import asyncio
+import contextlib
+from typing import Final
+
+from shared.adapters.streams.connection import StreamsServer
+from shared.adapters.streams.liveness import BEAT_INTERVAL_S, SILENCE_LIMIT_S, Liveness
+from shared.adapters.streams.names import CONSUMERS, DEAD, DELAYED, GROUP, QUEUES
+from shared.domain.clock import Clock
+from shared.domain.errors import BrokerUnavailable
+
+_AT_ONCE: Final = 64
+"""Messages that one script moves at most, so that it stays short."""
+
+_LONGEST_WAIT_S: Final = 0.5
+"""Seconds between two looks at the delayed messages: another process may have added one that is due sooner."""
+
+_BEATS_PER_CENSUS: Final = 10
+
+
+class Upkeep:
+    """Keeps this process's consumers alive, returns what dead ones held, and moves what is due."""
+
+    def __init__(self, server: StreamsServer, liveness: Liveness, clock: Clock) -> None:
+        """Look after this server's queues."""
+        self._server = server
+        self._liveness = liveness
+        self._clock = clock
+        self._due_sooner = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def open(self) -> None:
+        """Begin."""
+        self._tasks = [
+            asyncio.create_task(self._keep_alive(), name="upkeep of consumers"),
+            asyncio.create_task(self._keep_promoting(), name="upkeep of delays"),
+        ]
+
+    async def close(self) -> None:
+        """Give this process's consumers up at once, if the server is there, and end."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        with contextlib.suppress(BrokerUnavailable):
+            await self._liveness.end()
+            await self._reap()
+
+    def look_again(self) -> None:
+        """Look at the delayed messages now: there may be one that is due sooner."""
+        self._due_sooner.set()
+
+    async def _keep_alive(self) -> None:
+        beats = 0
+        while True:
+            started = self._clock.monotonic()
+            with contextlib.suppress(BrokerUnavailable):
+                await self._liveness.beat()
+                await self._look_after_the_dead(beats)
+                await self._server.run("expire", [QUEUES], [GROUP, _AT_ONCE])
+            await self._clock.sleep(BEAT_INTERVAL_S)
+            # A process that was paused or busy for long must not judge the others by their silence:
+            # those in the same process could not speak either. They get a beat to do so.
+            on_time = self._clock.monotonic() - started < SILENCE_LIMIT_S / 2
+            beats = beats + 1 if on_time else 0
+
+    async def _look_after_the_dead(self, beats: int) -> None:
+        if beats == 0:
+            return
+        await self._reap()
+        if beats % _BEATS_PER_CENSUS == 1:
+            await self._server.run("census", [CONSUMERS, QUEUES], [GROUP, round(SILENCE_LIMIT_S * 1_000)])
+
+    async def _reap(self) -> None:
+        while await self._server.run("reap", [CONSUMERS, QUEUES], [GROUP, _AT_ONCE]) >= _AT_ONCE:
+            pass
+
+    async def _keep_promoting(self) -> None:
+        while True:
+            self._due_sooner.clear()
+            wait_s = _LONGEST_WAIT_S
+            with contextlib.suppress(BrokerUnavailable):
+                wait_s = await self._promote()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._due_sooner.wait()
+
+    async def _promote(self) -> float:
+        moved, next_ms = _AT_ONCE, -1
+        while moved >= _AT_ONCE:
+            moved, next_ms = await self._server.run("promote", [DELAYED, DEAD], [_AT_ONCE])
+        return _LONGEST_WAIT_S if next_ms < 0 else min(_LONGEST_WAIT_S, next_ms / 1_000)
