@@ -15,7 +15,7 @@ REPEATED_SHARE: Final = 0.2
 _MODEL: Final = "gpt-4o-mini"
 _INSTRUCTION: Final = "Summarise this docstring in one sentence."
 _ANSWER_TOKENS: Final = 60
-_MOST_OF_A_MODULE: Final = 5
+_FIRST_OF_A_MODULE: Final = 5
 _SHORTEST: Final = 120
 _LONGEST: Final = 1_500
 
@@ -48,15 +48,18 @@ def write_batch(path: Path, requests: int) -> DemoBatch:
 
 
 def docstrings(library: Path) -> Iterator[tuple[str, str]]:
-    """Yield names and docstrings of modules, classes and functions, a few of each module. Nothing is imported."""
+    """Yield names and docstrings of modules, classes and functions: a few of each module, then the rest of each.
+
+    Nothing is imported.
+    """
     seen: set[str] = set()
-    for source in sorted(library.glob("[a-z]*.py")):
-        found = 0
-        for name, text in _of_module(source):
-            if len(text) >= _SHORTEST and text not in seen and found < _MOST_OF_A_MODULE:
-                seen.add(text)
-                found += 1
-                yield name, text[:_LONGEST]
+    for part in (slice(_FIRST_OF_A_MODULE), slice(_FIRST_OF_A_MODULE, None)):
+        for source in sorted(library.glob("[a-z]*.py")):
+            worthwhile = [(name, text[:_LONGEST]) for name, text in _of_module(source) if len(text) >= _SHORTEST]
+            for name, text in worthwhile[part]:
+                if text not in seen:
+                    seen.add(text)
+                    yield name, text
 
 
 def _of_module(source: Path) -> Iterator[tuple[str, str]]:
