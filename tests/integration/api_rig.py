@@ -1,0 +1,253 @@
+"""The API on real parts: a store, queues and a feed in a Valkey, answering over real HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+import aiohttp
+import orjson
+from redis.asyncio import Redis
+
+from producer_api.app import ApiParts, create_app
+from producer_api.server import listen, serve
+from shared.adapters.redis.answer_cache import RedisAnswerCache
+from shared.adapters.redis.connection import connect
+from shared.adapters.redis.job_feed import RedisJobFeed
+from shared.adapters.redis.job_store import RedisJobStore
+from shared.adapters.streams.work_queue import StreamsWorkQueue
+from shared.domain.answer_cache import CachedAnswer, CacheKey, CachePolicy
+from shared.domain.catalog import Catalog, Lane
+from shared.domain.clock import SystemClock
+from shared.domain.errors import BrokerUnavailable, StoreUnavailable
+from shared.domain.events import Event
+from shared.domain.fingerprint import fingerprint
+from shared.domain.job import Job, JobSpec, JobStatus, Outcome
+from shared.domain.lanes import QueueName
+from shared.domain.routing import ClientKind, Deployment
+from shared.domain.tenants import Principal
+from shared.domain.usage import Usage
+from shared.domain.work_queue import Message
+
+TEAM = "red"
+KEY = "fb-red"
+OTHER_TEAM = "blue"
+OTHER_KEY = "fb-blue"
+BODY_LIMIT = 64 * 1024
+
+CHAT: dict[str, Any] = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Name three rivers."}]}
+SUBMISSION: dict[str, Any] = {"request": CHAT}
+ANSWER: dict[str, Any] = {
+    "choices": [{"message": {"role": "assistant", "content": "Aare."}, "finish_reason": "stop"}],
+    "extra": {"kept": [1, 2.5, None]},
+}
+
+CATALOG = Catalog(
+    lanes={
+        name: Lane(name, (Deployment(f"{name}-1", name, f"openai/{name}", ClientKind.HTTP),))
+        for name in ("gpt-4o-mini", "embedder")
+    },
+    aliases={"gpt-4": "gpt-4o-mini"},
+)
+
+
+class TwoTeams:
+    """A keyring with a key for each of two teams."""
+
+    async def principal(self, key: str) -> Principal | None:
+        return {KEY: Principal(TEAM), OTHER_KEY: Principal(OTHER_TEAM)}.get(key)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What was confirmed."""
+
+    queue: QueueName
+    message: Message
+    delay_s: float
+
+
+class WatchedWorkQueue(StreamsWorkQueue):
+    """The real queues; counts what is on its way, and can be told to be away after so many publishes."""
+
+    published: list[Published]
+    unconfirmed = 0
+    most_unconfirmed = 0
+    away_after: int | None = None
+
+    async def publish(self, queue: QueueName, message: Message, delay_s: float = 0.0) -> None:
+        if self.away_after is not None and len(self.published) + self.unconfirmed >= self.away_after:
+            raise BrokerUnavailable
+        self.unconfirmed += 1
+        self.most_unconfirmed = max(self.most_unconfirmed, self.unconfirmed)
+        try:
+            await super().publish(queue, message, delay_s)
+        finally:
+            self.unconfirmed -= 1
+        self.published.append(Published(queue, message, delay_s))
+
+
+class WatchedJobStore(RedisJobStore):
+    """The real store; counts readings, and can be told that notes of confirmed publishes do not reach it."""
+
+    loses_marks = False
+    readings = 0
+
+    async def get(self, team: str, job_id: str) -> Job | None:
+        job = await super().get(team, job_id)
+        self.readings += 1
+        return job
+
+    async def mark_queued(self, team: str, specs: Sequence[JobSpec]) -> None:
+        if self.loses_marks:
+            raise StoreUnavailable
+        await super().mark_queued(team, specs)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP response, read."""
+
+    status: int
+    headers: Any
+    body: bytes
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401 - whatever JSON was answered
+        return orjson.loads(self.body)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error object; fails if the answer does not have the one shape of errors."""
+        assert self.status >= 400
+        document = self.json
+        assert document.keys() == {"error"}
+        error: dict[str, Any] = document["error"]
+        assert error.keys() == {"message", "type", "param", "code"}
+        assert isinstance(error["message"], str)
+        assert error["message"]
+        assert isinstance(error["type"], str)
+        return error
+
+
+@dataclass
+class Api:
+    """The running API and the parts it stands on."""
+
+    parts: ApiParts
+    store: WatchedJobStore
+    queue: WatchedWorkQueue
+    cache: RedisAnswerCache
+    redis: Redis
+    session: aiohttp.ClientSession
+    url: str
+    events: list[Event] = field(default_factory=list)
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        key: str | None = KEY,
+        body: object = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> Answer:
+        """Send a request; a body that is no bytes and no stream of them goes as JSON."""
+        sent = dict(headers)
+        if key is not None:
+            sent.setdefault("authorization", f"Bearer {key}")
+        if isinstance(body, dict | list):
+            sent.setdefault("content-type", "application/json")
+            body = orjson.dumps(body)
+        async with self.session.request(method, self.url + path, headers=sent, data=body) as response:
+            return Answer(response.status, response.headers, await response.read())
+
+    async def get(self, path: str, key: str = KEY) -> Answer:
+        return await self.call("GET", path, key)
+
+    async def submit(self, key: str = KEY, idempotency_key: str | None = None, **fields: object) -> Answer:
+        headers = {} if idempotency_key is None else {"idempotency-key": idempotency_key}
+        return await self.call("POST", "/v1/jobs", key, SUBMISSION | fields, headers)
+
+    async def post_raw(self, body: object, content_type: str = "application/json", path: str = "/v1/jobs") -> Answer:
+        return await self.call("POST", path, body=body, headers={"content-type": content_type})
+
+    async def upload(
+        self, lines: list[bytes] | AsyncIterator[bytes], key: str = KEY, idempotency_key: str | None = None
+    ) -> Answer:
+        """Send lines, or a stream of bytes, in bulk."""
+        headers = {"content-type": "application/x-ndjson"}
+        if idempotency_key is not None:
+            headers["idempotency-key"] = idempotency_key
+        return await self.call(
+            "POST", "/v1/jobs/bulk", key, b"\n".join(lines) if isinstance(lines, list) else lines, headers
+        )
+
+    async def finish(self, job_id: str, team: str = TEAM) -> None:
+        """Do what a worker does."""
+        job = await self.store.get(team, job_id)
+        assert job is not None
+        claim = await self.store.claim(job.spec, "worker-1")
+        outcome = Outcome(JobStatus.SUCCEEDED, response=ANSWER, usage=Usage(3, 4), served_by="gpt-4o-mini-1")
+        assert await self.store.finish(job.spec, claim.fence, outcome, None)
+
+    async def job(self, job_id: str, team: str = TEAM) -> Job:
+        job = await self.store.get(team, job_id)
+        assert job is not None
+        return job
+
+    async def know_the_answer(self, spec: JobSpec, request: dict[str, Any] | None = None) -> None:
+        """Put the answer to a job's request into the cache, as the worker that ran it does."""
+        key = CacheKey(
+            spec.team,
+            fingerprint(
+                team=spec.team,
+                endpoint=spec.endpoint,
+                request=request or CHAT,
+                served_models=CATALOG.lane(spec.model).served_models,
+                namespace=spec.cache.namespace,
+            ),
+        )
+        await self.cache.store(key, CachedAnswer(ANSWER, "gpt-4o-mini-1", Usage(10, 2)), 60.0)
+
+
+@asynccontextmanager
+async def running_api(redis_url: str, **changes: Any) -> AsyncIterator[Api]:  # noqa: ANN401 - each field has its type
+    """Run the API on the Valkey at ``redis_url``; ``changes`` replace fields of its ``ApiParts``."""
+    client = connect(redis_url)
+    assert isinstance(client, Redis)
+    clock = SystemClock()
+    events: list[Event] = []
+    queue = WatchedWorkQueue(client, clock, events.append)
+    queue.published = []
+    store = WatchedJobStore(client)
+    cache = RedisAnswerCache(client)
+    parts = ApiParts(
+        store=store,
+        queue=queue,
+        cache=cache,
+        feed=RedisJobFeed(client),
+        keyring=TwoTeams(),
+        catalog=CATALOG,
+        clock=clock,
+        emit=events.append,
+        cache_default=CachePolicy(),
+        body_limit=BODY_LIMIT,
+    )
+    parts = replace(parts, **changes)
+    await queue.open()
+    await queue.declare(list(CATALOG.lanes))
+    stop, ready = asyncio.Event(), asyncio.Event()
+    with listen("127.0.0.1", 0) as listener:
+        serving = asyncio.create_task(serve(create_app(parts), listener, stop, ready.set))
+        await ready.wait()
+        port = listener.getsockname()[1]
+        try:
+            async with aiohttp.ClientSession() as session:
+                yield Api(parts, store, queue, cache, client, session, f"http://127.0.0.1:{port}", events)
+        finally:
+            stop.set()
+            await serving
+            await queue.close()
+            await client.aclose()
