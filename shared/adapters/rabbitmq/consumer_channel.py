@@ -19,7 +19,7 @@ from shared.domain.errors import BrokerUnavailable
 from shared.domain.lanes import QueueName
 from shared.domain.work_queue import Message
 
-_CANCEL_DEADLINE_S: Final = 5.0
+_STOP_DEADLINE_S: Final = 5.0
 _SETTLE_DEADLINE_S: Final = 5.0
 
 
@@ -62,6 +62,7 @@ class ConsumerChannel:
         self._tags: set[str] = set()
         self._unsettled: dict[int, QueueName] = {}
         self._stopped = False
+        self._registering: asyncio.Task[None] | None = None
         self.ended = asyncio.Event()
         """Set once nothing more will come."""
         channel.closing.add_done_callback(lambda _: self._on_closed())
@@ -79,21 +80,19 @@ class ConsumerChannel:
             BrokerUnavailable: the channel was lost. A queue that does not exist is that too
                 (cause: ``ChannelNotFoundEntity``).
         """
-        with lost_broker_is_unavailable():
-            await self._channel.basic_qos(prefetch_count=prefetch)
-            self._channel.on_consumer_cancel_callbacks.add(lambda _: self.ended.set())
-            for queue in queues_of(lane):
-                registered = await self._channel.basic_consume(
-                    queue_name(queue), partial(self._on_delivery, queue, hand_over)
-                )
-                self._tags.add(str(registered.consumer_tag))
+        # Cancelling a call of aiormq closes the channel, with what was taken from it; so a caller that is
+        # cancelled leaves the registering to itself, and ``stop`` ends it.
+        self._registering = asyncio.create_task(self._register(lane, prefetch, hand_over))
+        await asyncio.shield(self._registering)
 
     async def stop(self) -> None:
         """Cancel the consumers; what arrives meanwhile goes back. What was handed over can still be settled."""
         self._stopped = True
         self.ended.set()
         with contextlib.suppress(BrokerUnavailable), lost_broker_is_unavailable():
-            async with asyncio.timeout(_CANCEL_DEADLINE_S):
+            async with asyncio.timeout(_STOP_DEADLINE_S):
+                if self._registering is not None:
+                    await self._registering
                 for tag in self._tags:
                     await self._channel.basic_cancel(tag)
         self._close_when_settled()
@@ -120,6 +119,18 @@ class ConsumerChannel:
     def unsettled(self) -> Counter[QueueName]:
         """Count the deliveries, by queue, that this process has and the broker waits for."""
         return Counter(self._unsettled.values())
+
+    async def _register(self, lane: str, prefetch: int, hand_over: Callable[[RabbitMQDelivery], None]) -> None:
+        with lost_broker_is_unavailable():
+            self._channel.on_consumer_cancel_callbacks.add(lambda _: self.ended.set())
+            await self._channel.basic_qos(prefetch_count=prefetch)
+            for queue in queues_of(lane):
+                if self._stopped:
+                    return
+                registered = await self._channel.basic_consume(
+                    queue_name(queue), partial(self._on_delivery, queue, hand_over)
+                )
+                self._tags.add(str(registered.consumer_tag))
 
     async def _on_delivery(
         self, queue: QueueName, hand_over: Callable[[RabbitMQDelivery], None], delivered: DeliveredMessage

@@ -97,6 +97,7 @@ class RabbitMQWorkQueue:
                 found.append(dead_letter_in(letter))
             if found:
                 await channel.basic_nack(len(found), multiple=True, requeue=True)
+                await channel.queue_declare(DEAD, passive=True)  # its answer comes after they are back
         return found
 
     async def depth(self, queue: QueueName) -> QueueDepth:

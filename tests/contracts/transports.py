@@ -1,0 +1,168 @@
+"""The transports that must keep the one contract, and how a test gets at each."""
+
+import asyncio
+import importlib
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import aio_pika
+from yarl import URL
+
+from shared.adapters.embedded.valkey import EmbeddedValkey
+from shared.adapters.rabbitmq.names import DEAD, queue_name, queues_of
+from shared.adapters.rabbitmq.work_queue import RabbitMQWorkQueue
+from shared.domain.clock import SystemClock
+from shared.domain.events import Event
+from shared.domain.work_queue import WorkQueue
+from tests.servers.proxy import Dial, tcp, unix
+from tests.servers.rabbitmq import RestartableRabbitMQ
+
+
+class Transport(Protocol):
+    """One kind of work queue, on a running server."""
+
+    @property
+    def dial(self) -> Dial:
+        """Connect to its server, for a proxy."""
+        ...
+
+    def connected(self, port: int | None = None) -> AbstractAsyncContextManager[WorkQueue]:
+        """Lend an open work queue, connected through a local port (a proxy's) or directly."""
+        ...
+
+    def unconnected(self, port: int) -> AbstractAsyncContextManager[WorkQueue]:
+        """Lend a work queue that was not opened, aimed at a local port."""
+        ...
+
+    async def clean_up(self, lane: str) -> None:
+        """Remove what a test left of its lane on a server that lives on."""
+        ...
+
+
+class Restartable(Protocol):
+    """A server of our own, which a test may kill."""
+
+    @property
+    def transport(self) -> Transport:
+        """The transport on it."""
+        ...
+
+    async def kill(self) -> None:
+        """End it as ``kill -9`` does."""
+        ...
+
+    async def start(self) -> None:
+        """Start it again, at the same place, on the data it has."""
+        ...
+
+
+def ignore(_: Event) -> None:
+    """Take no notice of an event."""
+
+
+class RabbitMQTransport:
+    def __init__(self, url: str) -> None:
+        self._url = URL(url)
+
+    @property
+    def dial(self) -> Dial:
+        assert self._url.host is not None
+        return tcp(self._url.host, self._url.port or 5672)
+
+    @asynccontextmanager
+    async def connected(self, port: int | None = None) -> AsyncIterator[WorkQueue]:
+        queue = self._queue(self._url if port is None else self._through(port))
+        await queue.open()
+        try:
+            yield queue
+        finally:
+            await queue.close()
+
+    @asynccontextmanager
+    async def unconnected(self, port: int) -> AsyncIterator[WorkQueue]:
+        yield self._queue(self._through(port))
+
+    async def clean_up(self, lane: str) -> None:
+        async with await aio_pika.connect(self._url) as connection, connection.channel() as channel:
+            for queue in queues_of(lane):
+                await channel.queue_delete(queue_name(queue))
+            dead = await channel.get_queue(DEAD, ensure=False)
+            while letter := await dead.get(fail=False):
+                await letter.ack()
+
+    def _through(self, port: int) -> URL:
+        return self._url.with_host("127.0.0.1").with_port(port)
+
+    def _queue(self, url: URL) -> RabbitMQWorkQueue:
+        return RabbitMQWorkQueue(str(url), SystemClock(), ignore)
+
+
+class RestartableRabbitMQBroker:
+    def __init__(self, server: RestartableRabbitMQ) -> None:
+        self._server = server
+        self.transport: Transport = RabbitMQTransport(server.url)
+
+    async def kill(self) -> None:
+        await asyncio.to_thread(self._server.kill)
+
+    async def start(self) -> None:
+        await asyncio.to_thread(self._server.start)
+
+
+class StreamsTransport:
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    @property
+    def dial(self) -> Dial:
+        url = URL(self._url)
+        if url.scheme == "unix":
+            return unix(Path(url.path))
+        assert url.host is not None
+        return tcp(url.host, url.port or 6379)
+
+    @asynccontextmanager
+    async def connected(self, port: int | None = None) -> AsyncIterator[WorkQueue]:
+        async with self._lent(self._url if port is None else f"redis://127.0.0.1:{port}/0") as queue:
+            await queue.open()
+            yield queue
+
+    @asynccontextmanager
+    async def unconnected(self, port: int) -> AsyncIterator[WorkQueue]:
+        async with self._lent(f"redis://127.0.0.1:{port}/0") as queue:
+            yield queue
+
+    async def clean_up(self, lane: str) -> None:
+        """Nothing: the server ends with the tests."""
+
+    @asynccontextmanager
+    async def _lent(self, url: str) -> AsyncIterator[WorkQueue]:
+        client = _module("shared.adapters.redis.connection").connect(url)
+        queue: WorkQueue = _module("shared.adapters.streams.work_queue").StreamsWorkQueue(client, SystemClock(), ignore)
+        try:
+            yield queue
+        finally:
+            await queue.close()
+            await client.aclose()
+
+
+class RestartableValkeyBroker:
+    def __init__(self, valkey: EmbeddedValkey, url: str) -> None:
+        self._valkey = valkey
+        self.transport: Transport = StreamsTransport(url)
+
+    async def kill(self) -> None:
+        assert self._valkey.pid is not None
+        os.kill(self._valkey.pid, signal.SIGKILL)
+
+    async def start(self) -> None:
+        await self._valkey.stop()
+        await self._valkey.start()
+
+
+def _module(name: str) -> Any:  # noqa: ANN401 - a module
+    return importlib.import_module(name)
