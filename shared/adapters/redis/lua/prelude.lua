@@ -26,8 +26,7 @@ end
 
 -- Takes up to `most` jobs whose retention is over out of the index.
 local function sweep(index, expiring, most)
-  local moment = tonumber(now_text()) - 1
-  local gone = redis.call('ZRANGEBYSCORE', expiring, '-inf', moment, 'LIMIT', 0, most)
+  local gone = redis.call('ZRANGEBYSCORE', expiring, '-inf', now_text(), 'LIMIT', 0, most)
   if #gone > 0 then
     redis.call('ZREM', index, unpack(gone))
     redis.call('ZREM', expiring, unpack(gone))

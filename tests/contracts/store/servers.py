@@ -1,0 +1,92 @@
+"""Real servers for the store's tests: the embedded Valkey's program, on a TCP port, alone or as a cluster of one."""
+
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from shared.adapters.embedded.binary import locate_valkey
+from shared.domain.clock import SystemClock
+
+_START_DEADLINE_S: Final = 20.0
+_ALL_SLOTS: Final = ("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+
+
+class StoreServer:
+    """A server of our own. It keeps nothing on disk."""
+
+    def __init__(self, *options: str) -> None:
+        """``options`` are those of the command line."""
+        self.port = _free_port()
+        self._folder = Path(tempfile.mkdtemp(prefix="forebay-store-"))
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start, and return when it answers."""
+        self._process = subprocess.Popen(
+            [
+                *(str(locate_valkey()), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""),
+                *("--dir", str(self._folder), "--logfile", "server.log", *self._options),
+            ],
+            cwd=self._folder,
+        )
+        clock = SystemClock()
+        end = clock.monotonic() + _START_DEADLINE_S
+        while not self.ask("PING").startswith("+PONG"):
+            assert self._process.poll() is None, (self._folder / "server.log").read_text()
+            assert clock.monotonic() < end, "the server does not answer"
+
+    def become_a_cluster(self) -> None:
+        """Take all slots, and return when the cluster is up."""
+        assert self.ask(*_ALL_SLOTS).startswith("+OK")
+        while not self.ask("GET", "any").startswith("$-1"):
+            pass
+
+    def freeze(self) -> None:
+        """Stop it in its tracks: it accepts connections and never answers."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._process is not None:
+            self._signal(signal.SIGCONT)
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def remove(self) -> None:
+        """End it and delete its folder."""
+        self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def ask(self, *words: str) -> str:
+        """Send one command and give the beginning of the reply; nothing if there is no server."""
+        request = f"*{len(words)}\r\n" + "".join(f"${len(word)}\r\n{word}\r\n" for word in words)
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1.0) as line:
+                line.sendall(request.encode())
+                return line.recv(4096).decode()
+        except OSError:
+            return ""
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+
+def _free_port() -> int:
+    # A cluster also listens on the port 10,000 above, so both must exist.
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        if port < 55_000:
+            return port
