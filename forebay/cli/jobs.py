@@ -12,7 +12,7 @@ from forebay.cli.server import talk
 if TYPE_CHECKING:
     from forebay.client import AsyncClient
 
-_COLUMNS: Final = ("id", "status", "priority", "model", "created (UTC)", "attempts", "cache", "cost USD", "error")
+_COLUMNS: Final = ("id", "status", "priority", "model", "created (UTC)", "tries", "cache", "cost USD", "error")
 Status = Literal["scheduled", "queued", "running", "succeeded", "failed", "cancelled", "expired"]
 
 _LARGEST_PAGE: Final = 100

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_WIDE: Final = 200
 
 
 def say(text: str) -> None:
@@ -28,23 +30,25 @@ def show_json(document: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], console: "Console") -> None:
-    """Draw a table. Nothing in a cell is taken as markup."""
+    """Draw a table, the first column always in full. Nothing in a cell is taken as markup."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title or None, title_justify="left", header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, show_header=any(columns), pad_edge=False)
+    for position, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=position == 0)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console.print(table)
 
 
 def stdout() -> "Console":
-    """Give the console for data."""
+    """Give the console for data: as wide as the terminal, or wide enough for programs that read tables."""
     from rich.console import Console
 
-    return Console()
+    console = Console()
+    return console if console.is_terminal else Console(width=_WIDE)
 
 
 def stderr() -> "Console":

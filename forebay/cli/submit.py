@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final
 
 import typer
 
@@ -21,7 +21,7 @@ from forebay.cli.watch import goes_on
 if TYPE_CHECKING:
     from forebay.client import AsyncClient
 
-_MOST_BAD_LINES_SHOWN: Final = 50
+_MOST_BAD_LINES_SHOWN: Final = 20
 
 
 def submit(
@@ -103,15 +103,22 @@ class _Run:
 
 @contextmanager
 def _on_disk(file: Path) -> Iterator[Path]:
-    if str(file) == "-":
-        with tempfile.NamedTemporaryFile(prefix="forebay-", suffix=".jsonl") as copy:
-            shutil.copyfileobj(sys.stdin.buffer, copy)
-            copy.flush()
-            yield Path(copy.name)
+    if file.is_file():
+        yield file
         return
-    if not file.is_file():
+    with tempfile.NamedTemporaryFile(prefix="forebay-", suffix=".jsonl") as copy:
+        with _stream(file) as stream:
+            shutil.copyfileobj(stream, copy)
+        copy.flush()
+        yield Path(copy.name)
+
+
+def _stream(file: Path) -> BinaryIO:
+    if str(file) == "-":
+        return sys.stdin.buffer
+    if file.is_dir() or not file.exists():
         raise typer.BadParameter(f"there is no file {file}", param_hint="FILE")
-    yield file
+    return file.open("rb")
 
 
 def _show_bad(bad: Sequence[BadLine]) -> None:

@@ -22,11 +22,12 @@ _LOG_TAIL: Final = 2_000
 async def running(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
     """Run ``forebay COMMAND`` for as long as the block runs; give what it said when it was ready.
 
-    It has a session of its own, so that Ctrl-C reaches only the demo, which then ends it in good order.
+    Of the settings it has only those in ``environment``, and none that the demo was started with. It has a session of its own, so that Ctrl-C reaches only the demo, which then ends it in good order.
 
     Raises:
         ForebayError: it ended, or was not ready in time; with the end of its log.
     """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("FOREBAY_")}
     with log.open("wb") as errors:
         child = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -36,7 +37,7 @@ async def running(command: Sequence[str], log: Path, environment: Mapping[str, s
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
-            env={**os.environ, **environment},
+            env={**inherited, **environment},
             start_new_session=True,
         )
     try:
