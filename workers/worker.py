@@ -5,7 +5,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from shared.domain.answer_cache import AnswerCache
@@ -37,7 +37,7 @@ class WorkerOptions:
 
     slots: int = 128
     grace_s: float = 25.0
-    weights: Mapping[Priority, int] = DEFAULT_WEIGHTS
+    weights: Mapping[Priority, int] = field(default_factory=lambda: DEFAULT_WEIGHTS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Any
 from forebay.client import AsyncClient, JobQuery
 from tests.e2e.processes import chat_line
 from tests.eventually import eventually
+from tests.servers.provider import SimulatedProvider
 
 
 async def submit(client: AsyncClient, jobs: int) -> str:
@@ -41,6 +42,12 @@ async def everything_succeeded_once(client: AsyncClient, batch_id: str, jobs: in
     assert {job["status"] for job in listed} == {"succeeded"}
     assert all(job["response"]["choices"][0]["message"]["content"] for job in listed)
     return listed
+
+
+async def calls_begun(provider: SimulatedProvider) -> int:
+    """Count the calls that the provider admitted, whatever came of them."""
+    contents = (await provider.stats(contents=True))["contents"]
+    return sum(counts["begun"] for counts in contents.values())
 
 
 async def _completed(client: AsyncClient, batch_id: str) -> dict[str, Any] | None:

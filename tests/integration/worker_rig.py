@@ -1,0 +1,138 @@
+"""One lane with real parts around it: the store and the streams of a real server, a simulated provider."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from redis.asyncio import Redis
+
+from shared.adapters.providers.openai_http import OpenAIHttpClient
+from shared.adapters.redis.answer_cache import RedisAnswerCache
+from shared.adapters.redis.connection import connect
+from shared.adapters.redis.job_feed import RedisJobFeed
+from shared.adapters.redis.job_store import RedisJobStore
+from shared.adapters.redis.worker_leases import RedisWorkerLeases
+from shared.adapters.streams.work_queue import StreamsWorkQueue
+from shared.domain.catalog import Catalog, Lane
+from shared.domain.clock import SystemClock
+from shared.domain.events import Event
+from shared.domain.ids import new_id
+from shared.domain.job import Envelope, Job, JobSpec
+from shared.domain.job_store import NewJob
+from shared.domain.lanes import DEFAULT_WEIGHTS, Priority
+from shared.domain.retry import RetryPolicy
+from shared.domain.routing import ClientKind, Deployment
+from shared.domain.usage import Price
+from shared.domain.work_queue import Delivery, Intake, Message
+from shared.wire.envelope import encode
+from tests.servers.provider import SimulatedProvider, simulated_provider
+from workers.executor import Executor, ExecutorParts
+from workers.pipeline import assemble, stages
+from workers.worker import WorkerParts
+
+TEAM = "default"
+
+
+@dataclass
+class Rig:
+    """What a test of the worker works with. ``events``: everything that was announced."""
+
+    parts: WorkerParts
+    lane: Lane
+    provider: SimulatedProvider
+    intake: Intake
+    clock: SystemClock = field(default_factory=SystemClock)
+    events: list[Event] = field(default_factory=list)
+
+    @property
+    def catalog(self) -> Catalog:
+        return Catalog({self.lane.name: self.lane})
+
+    def executor(self, worker: str = "worker-1") -> Executor:
+        """A worker's executor."""
+        parts = self.parts
+        return Executor(
+            ExecutorParts(worker, parts.store, parts.leases, parts.queue, self.clock, self.events.append),
+            assemble(stages(parts.cache, parts.clients, self.clock, self.events.append)),
+        )
+
+    async def submit(self, text: str, **changes: object) -> JobSpec:
+        """Accept and publish a job that asks ``text``; ``changes`` are to its specification."""
+        spec = JobSpec(
+            id=new_id("job", self.clock.now()),
+            team=TEAM,
+            endpoint="/v1/chat/completions",
+            model=self.lane.name,
+            lane=self.lane.name,
+            priority=Priority.STANDARD,
+            created_at=self.clock.now(),
+        )
+        spec = replace(spec, **changes)  # type: ignore[arg-type]  # the tests name the fields
+        request = {"model": self.lane.name, "messages": [{"role": "user", "content": text}], "max_tokens": 8}
+        body = encode(Envelope(spec, request))
+        await self.parts.store.accept([NewJob(spec, body)])
+        await self.parts.queue.publish(spec.queue(self.clock.now()), Message(body, spec.id))
+        await self.parts.store.mark_queued(TEAM, [spec])
+        return spec
+
+    async def take(self) -> Delivery:
+        """The next delivery of the lane."""
+        return await self.intake.take()
+
+    async def job(self, spec: JobSpec) -> Job:
+        """The job's record."""
+        job = await self.parts.store.get(TEAM, spec.id)
+        assert job is not None
+        return job
+
+    async def waiting(self, spec: JobSpec) -> int:
+        """Messages of the job's queue that are not acknowledged."""
+        depth = await self.parts.queue.depth(spec.queue(self.clock.now()))
+        return depth.ready + depth.unacknowledged
+
+    async def other_worker_takes_over(self) -> Intake:
+        """Another consumer of the lane, after this one gave everything back."""
+        await self.intake.close()
+        return self.parts.queue.intake(self.lane.name, DEFAULT_WEIGHTS, 8)
+
+
+@asynccontextmanager
+async def worker_rig(store_url: str, retry: RetryPolicy, deployments: int = 1) -> AsyncIterator[Rig]:
+    """Build a rig on an empty store."""
+    async with AsyncExitStack() as stack:
+        client = connect(store_url)
+        assert isinstance(client, Redis)
+        stack.push_async_callback(client.aclose)
+        provider = await stack.enter_async_context(simulated_provider())
+        events: list[Event] = []
+        queue = StreamsWorkQueue(client, SystemClock(), events.append)
+        await queue.open()
+        stack.push_async_callback(queue.close)
+        http = OpenAIHttpClient()
+        stack.push_async_callback(http.close)
+        lane = Lane("sim", tuple(_deployment(number, provider.url) for number in range(deployments)), retry)
+        await queue.declare([lane.name])
+        parts = WorkerParts(
+            RedisJobStore(client),
+            RedisWorkerLeases(client),
+            RedisJobFeed(client),
+            RedisAnswerCache(client),
+            queue,
+            {ClientKind.HTTP: http},
+        )
+        yield Rig(parts, lane, provider, queue.intake(lane.name, DEFAULT_WEIGHTS, 8), events=events)
+
+
+def _deployment(number: int, url: str) -> Deployment:
+    return Deployment(
+        f"sim/{number}",
+        "sim",
+        f"openai/sim-{number}",
+        ClientKind.HTTP,
+        api_base=url,
+        api_key="sk-sim",
+        timeout_s=5,
+        order=number,
+        price=Price(Decimal("0.000001"), Decimal("0.000002")),
+    )
