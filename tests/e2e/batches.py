@@ -50,6 +50,6 @@ async def calls_begun(provider: SimulatedProvider) -> int:
     return sum(counts["begun"] for counts in contents.values())
 
 
-async def _completed(client: AsyncClient, batch_id: str) -> dict[str, Any] | None:
+async def _completed(client: AsyncClient, batch_id: str) -> dict[str, Any]:
     batch = await client.batch(batch_id)
-    return batch if batch["status"] == "completed" else None
+    return batch if batch["status"] == "completed" else {}

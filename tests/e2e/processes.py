@@ -41,7 +41,7 @@ async def forebay(*arguments: str, settings: Mapping[str, str]) -> AsyncIterator
     """Run ``forebay …`` until the block ends; entered when it is ready."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("FOREBAY_")}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "forebay", *arguments, env=inherited | settings, stdout=PIPE, stderr=PIPE, limit=2**20
+        sys.executable, "-m", "forebay", *arguments, env={**inherited, **settings}, stdout=PIPE, stderr=PIPE, limit=2**20
     )
     assert process.stdout is not None
     assert process.stderr is not None

@@ -246,7 +246,8 @@ async def test_a_repeated_question_is_answered_from_the_cache_at_no_cost(rig: Ri
     assert kept is not None
     assert served is not None
     assert served.response == kept.response
-    assert (kept.cache, served.cache, served.cost_usd) == (CacheResult.MISS, CacheResult.HIT, 0)
+    assert (kept.cache, served.cache) == (CacheResult.MISS, CacheResult.HIT)
+    assert served.cost_usd == 0
     assert (await rig.provider.calls_of("Same"))["answered"] == 1
 
 
