@@ -1,0 +1,126 @@
+"""The configuration that the roles read: a LiteLLM ``config.yaml`` with our section ``forebay:``."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+
+from shared.domain.answer_cache import DEFAULT_TTL_S, CacheMode, CachePolicy
+from shared.domain.catalog import Catalog, Lane
+from shared.domain.lanes import Priority
+from shared.domain.retry import RetryPolicy
+from shared.domain.routing import Deployment
+from shared.domain.usage import Price
+from shared.wire.config_deployments import ConfiguredDeployment, deployments, is_pattern
+from shared.wire.config_doubts import doubts
+from shared.wire.config_litellm import ConfigFile, LiteLLMSettings
+from shared.wire.config_loading import read, resolve, validate
+
+NO_MODELS: Final = "model_list: there are no models; every request will be refused with model_not_found."
+
+PriceOf = Callable[[str], Price | None]
+"""Gives the public price of a model, by LiteLLM's name of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """concurrency: jobs of one lane that a worker runs at a time. grace_s: seconds they may go on after SIGTERM."""
+
+    concurrency: int
+    grace_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What the file says, in the domain's words. No secret shows in its repr.
+
+    aliases: other names of lanes.
+    warnings: keys that have no effect, and other doubtful spots, each with its path.
+    weights: turns of each priority. admin_key: the administrator's key, if the file names one.
+    retention_s: seconds that a finished job is kept. body_limit: bytes of a request or an NDJSON line.
+    """
+
+    deployments: tuple[ConfiguredDeployment, ...]
+    aliases: Mapping[str, str]
+    retry: RetryPolicy
+    weights: Mapping[Priority, int]
+    cache_default: CachePolicy
+    admin_key: SecretStr | None
+    worker: WorkerSettings
+    retention_s: float
+    body_limit: int
+    warnings: tuple[str, ...] = field(default=())
+
+    def catalog(self, price_of: PriceOf) -> Catalog:
+        """Give the lanes. A deployment without a price of its own gets the public one, if there is one."""
+        lanes: dict[str, list[Deployment]] = {}
+        for configured in self.deployments:
+            deployment = configured.deployment
+            priced = replace(deployment, price=deployment.price or price_of(configured.price_name))
+            lanes.setdefault(deployment.lane, []).append(priced)
+        return Catalog({name: Lane(name, tuple(members), self.retry) for name, members in lanes.items()}, self.aliases)
+
+
+def load(path: Path | None, environment: Mapping[str, str]) -> Configuration:
+    """Read the configuration; None is an empty one. ``environment`` gives the values of ``os.environ/NAME``.
+
+    Raises:
+        ConfigurationError: the first thing that is wrong: the path of its key, what was found, what is allowed.
+    """
+    document, origins = resolve(read(path) if path else {}, environment)
+    file = validate(document, origins)
+    forebay = file.forebay
+    return Configuration(
+        deployments=deployments(file, environment),
+        aliases=_aliases(file),
+        retry=_retry(file),
+        weights=forebay.priorities.by_priority(),
+        cache_default=_cache_default(file.litellm_settings),
+        admin_key=file.general_settings.master_key,
+        worker=WorkerSettings(forebay.worker.concurrency, forebay.worker.grace),
+        retention_s=forebay.retention,
+        body_limit=forebay.body_limit,
+        warnings=(*_about_models(file), *doubts(file)),
+    )
+
+
+def _lane_names(file: ConfigFile) -> frozenset[str]:
+    return frozenset(entry.model_name for entry in file.model_list if not is_pattern(entry))
+
+
+def _aliases(file: ConfigFile) -> dict[str, str]:
+    lanes = _lane_names(file)
+    return {alias: lane for alias, lane in file.router_settings.aliases.items() if lane in lanes}
+
+
+def _about_models(file: ConfigFile) -> Iterator[str]:
+    lanes = _lane_names(file)
+    if not lanes:
+        yield NO_MODELS
+    for index, entry in enumerate(file.model_list):
+        if is_pattern(entry):
+            yield f"model_list[{index}].model_name: {entry.model_name} is a pattern, which is not supported yet; the entry has no effect."
+    for alias, lane in file.router_settings.aliases.items():
+        path = f"router_settings.model_group_alias.{alias}"
+        if lane not in lanes:
+            yield f"{path}: there is no model {lane} in model_list; the alias has no effect."
+        elif alias in lanes:
+            yield f"{path}: there is a model of that name; every request for it goes to {lane}."
+
+
+def _retry(file: ConfigFile) -> RetryPolicy:
+    retries = file.router_settings.num_retries
+    if retries is None:
+        retries = file.litellm_settings.num_retries
+    return RetryPolicy() if retries is None else RetryPolicy(max_attempts=retries + 1)
+
+
+def _cache_default(settings: LiteLLMSettings) -> CachePolicy:
+    off = settings.cache is False or settings.cache_params.mode == "default_off"
+    return CachePolicy(
+        mode=CacheMode.OFF if off else CacheMode.EXACT,
+        ttl_s=settings.cache_params.ttl or DEFAULT_TTL_S,
+        namespace=settings.cache_params.namespace,
+    )

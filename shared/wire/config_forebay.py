@@ -1,0 +1,46 @@
+"""Our own section of the configuration: ``forebay:``."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from shared.domain.job_store import DEFAULT_RETENTION_S
+from shared.domain.lanes import DEFAULT_WEIGHTS, Priority
+from shared.wire.config_values import Bytes, Seconds, Section, Whole, empty_is_default
+
+Turns = Annotated[Whole, Field(ge=1, le=1_000_000)]
+
+
+class PriorityWeights(Section):
+    """Turns that each priority gets while all of them have work."""
+
+    interactive: Turns = DEFAULT_WEIGHTS[Priority.INTERACTIVE]
+    standard: Turns = DEFAULT_WEIGHTS[Priority.STANDARD]
+    bulk: Turns = DEFAULT_WEIGHTS[Priority.BULK]
+    deferrable: Turns = DEFAULT_WEIGHTS[Priority.DEFERRABLE]
+
+    def by_priority(self) -> Mapping[Priority, int]:
+        """Give the weights under the domain's names."""
+        return {
+            Priority.INTERACTIVE: self.interactive,
+            Priority.STANDARD: self.standard,
+            Priority.BULK: self.bulk,
+            Priority.DEFERRABLE: self.deferrable,
+        }
+
+
+class WorkerSection(Section):
+    """A worker: jobs of one lane at a time; how long running jobs may go on when it is told to stop."""
+
+    concurrency: Annotated[Whole, Field(ge=1, le=10_000)] = 128
+    grace: Seconds = 25.0
+
+
+class ForebaySection(Section):
+    """What LiteLLM has no word for. ``retention``: how long a finished job is kept."""
+
+    priorities: Annotated[PriorityWeights, BeforeValidator(empty_is_default)] = PriorityWeights()
+    worker: Annotated[WorkerSection, BeforeValidator(empty_is_default)] = WorkerSection()
+    retention: Annotated[Seconds, Field(ge=60)] = DEFAULT_RETENTION_S
+    body_limit: Bytes = 4 * 1024 * 1024

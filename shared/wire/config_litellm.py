@@ -1,0 +1,147 @@
+"""LiteLLM's ``config.yaml``, as far as Forebay does what it says."""
+
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from shared.domain.routing import ClientKind
+from shared.wire.config_forebay import ForebaySection
+from shared.wire.config_values import (
+    BaseUrl,
+    Count,
+    Dollars,
+    PublicName,
+    Seconds,
+    Secret,
+    Section,
+    Weight,
+    Whole,
+    empty_is_default,
+)
+
+OPENAI_WIRE: Final = ("openai/", "hosted_vllm/")
+"""LiteLLM's prefixes of models whose endpoints speak the OpenAI wire."""
+
+
+class LiteLLMParams(Section):
+    """One deployment. What LiteLLM alone understands stays in ``model_extra`` and is passed on to it."""
+
+    model: Annotated[str, Field(min_length=1, max_length=256)]
+    api_base: BaseUrl | None = None
+    base_url: BaseUrl | None = None
+    api_key: Secret = None
+    forebay_client: ClientKind | None = None
+    region_name: str | None = None
+    timeout: Seconds | None = None
+    weight: Weight | None = None
+    order: Count | None = None
+    rpm: Count | None = None
+    tpm: Count | None = None
+    max_parallel_requests: Count | None = None
+    input_cost_per_token: Dollars | None = None
+    output_cost_per_token: Dollars | None = None
+    cache_read_input_token_cost: Dollars | None = None
+
+    @property
+    def base(self) -> str | None:
+        """The provider's address, under either of its names."""
+        return self.api_base or self.base_url
+
+    @property
+    def goes_through_litellm(self) -> bool:
+        """Whether LiteLLM makes the calls; otherwise our own client does, which speaks the OpenAI wire."""
+        if self.forebay_client is not None:
+            return self.forebay_client is ClientKind.LITELLM
+        return not self.model.startswith(OPENAI_WIRE)
+
+    @model_validator(mode="after")
+    def _one_address(self) -> Self:
+        if self.api_base and self.base_url and self.api_base != self.base_url:
+            raise ValueError("api_base or base_url, not both: they differ")
+        return self
+
+
+class ModelInfo(Section):
+    """What is known about a deployment. Every other key in it is a note, for people."""
+
+    id: Annotated[str, Field(pattern=r"^[\w.:/@#+-]{1,128}$")] | None = None
+    base_model: str | None = None
+    input_cost_per_token: Dollars | None = None
+    output_cost_per_token: Dollars | None = None
+    cache_read_input_token_cost: Dollars | None = None
+
+
+class ModelEntry(Section):
+    """A public name and one deployment behind it."""
+
+    model_name: PublicName
+    litellm_params: LiteLLMParams
+    model_info: Annotated[ModelInfo, BeforeValidator(empty_is_default)] = ModelInfo()
+
+
+class AliasTarget(Section):
+    """What an alias stands for; LiteLLM's short form is the name alone."""
+
+    model: PublicName
+
+
+def _long_form(value: object) -> object:
+    return {"model": value} if isinstance(value, str) else value
+
+
+class RouterSettings(Section):
+    """How the deployments of one public name are tried."""
+
+    num_retries: Annotated[Whole, Field(ge=0, le=100)] | None = None
+    timeout: Seconds | None = None
+    routing_strategy: Literal[
+        "simple-shuffle",
+        "least-busy",
+        "latency-based-routing",
+        "cost-based-routing",
+        "usage-based-routing",
+        "usage-based-routing-v2",
+    ] = "simple-shuffle"
+    model_group_alias: Annotated[
+        dict[PublicName, Annotated[AliasTarget, BeforeValidator(_long_form)]], BeforeValidator(empty_is_default)
+    ] = Field(default_factory=dict)
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        """Other names, each with the public name it stands for."""
+        return {alias: target.model for alias, target in self.model_group_alias.items()}
+
+
+class CacheParams(Section):
+    """How long an answer may serve again, and to whom."""
+
+    ttl: Seconds | None = None
+    namespace: Annotated[str, Field(max_length=128)] = ""
+    mode: Literal["default_on", "default_off"] = "default_on"
+
+
+class LiteLLMSettings(Section):
+    """Settings of LiteLLM as a whole that have a meaning here."""
+
+    cache: Annotated[bool, Field(strict=True)] | None = None
+    cache_params: Annotated[CacheParams, BeforeValidator(empty_is_default)] = CacheParams()
+    num_retries: Annotated[Whole, Field(ge=0, le=100)] | None = None
+    request_timeout: Seconds | None = None
+
+
+class GeneralSettings(Section):
+    """Settings of LiteLLM's proxy that have a meaning here. ``master_key`` is the administrator's key."""
+
+    master_key: Secret = None
+
+
+class ConfigFile(Section):
+    """The whole file."""
+
+    model_list: Annotated[list[ModelEntry], BeforeValidator(lambda value: [] if value is None else value)] = Field(
+        default_factory=list
+    )
+    router_settings: Annotated[RouterSettings, BeforeValidator(empty_is_default)] = RouterSettings()
+    litellm_settings: Annotated[LiteLLMSettings, BeforeValidator(empty_is_default)] = LiteLLMSettings()
+    general_settings: Annotated[GeneralSettings, BeforeValidator(empty_is_default)] = GeneralSettings()
+    forebay: Annotated[ForebaySection, BeforeValidator(empty_is_default)] = ForebaySection()
