@@ -73,6 +73,7 @@ class WatchedWorkQueue(StreamsWorkQueue):
     """The real queues; counts what is on its way, and can be told to be away after so many publishes."""
 
     published: list[Published]
+    keeps = True
     unconfirmed = 0
     most_unconfirmed = 0
     away_after: int | None = None
@@ -86,7 +87,8 @@ class WatchedWorkQueue(StreamsWorkQueue):
             await super().publish(queue, message, delay_s)
         finally:
             self.unconfirmed -= 1
-        self.published.append(Published(queue, message, delay_s))
+        if self.keeps:
+            self.published.append(Published(queue, message, delay_s))
 
 
 class WatchedJobStore(RedisJobStore):
