@@ -74,7 +74,12 @@ async def _until_ended(files: "Files", requests: int) -> tuple["Summary", dict[s
 def _show(summary: "Summary", samples: dict[str, str], files: "Files") -> None:
     console = stdout()
     show_table("What came back", ("", ""), summary.rows(), console)
-    show_table("Some of the answers", ("docstring of", "answer"), list(samples.items()), console)
+    show_table(
+        "Some of the answers, made up by the simulated provider",
+        ("docstring of", "answer"),
+        list(samples.items()),
+        console,
+    )
     typer.echo(f"The batch: {files.input}\nIts answers: {files.output}\nThe configuration: {files.config}")
     if os.environ.get("OPENAI_API_KEY"):
         typer.echo(_REAL_THING.format(input=files.input))

@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-_WIDE: Final = 200
+_WIDE: Final = 140
 
 
 def say(text: str) -> None:

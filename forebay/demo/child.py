@@ -22,7 +22,8 @@ _LOG_TAIL: Final = 2_000
 async def running(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
     """Run ``forebay COMMAND`` for as long as the block runs; give what it said when it was ready.
 
-    Of the settings it has only those in ``environment``, and none that the demo was started with. It has a session of its own, so that Ctrl-C reaches only the demo, which then ends it in good order.
+    It has only the settings in ``environment``, none of those that the demo was started with. It has a
+    session of its own, so that Ctrl-C reaches only the demo, which then ends it in good order.
 
     Raises:
         ForebayError: it ended, or was not ready in time; with the end of its log.

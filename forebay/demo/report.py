@@ -11,8 +11,13 @@ _SAMPLE_LENGTH: Final = 160
 
 @dataclass(slots=True)
 class Tally:
-    """What came back. Costs in US dollars; tokens as the provider counted them."""
+    """What came back. Costs in US dollars; tokens as the provider counted them.
 
+    repeats: the custom_id of each request that repeats another, and of that other.
+    reused: those that were answered without a call.
+    """
+
+    repeats: Mapping[str, str]
     succeeded: int = 0
     failed: int = 0
     input_tokens: int = 0
@@ -36,17 +41,18 @@ class Tally:
         self.cost_usd += self.costs[custom_id]
         if job["cache"] in _REUSED:
             self.reused.append(custom_id)
-        elif len(self.samples) < _SAMPLES:
+        if len(self.samples) < _SAMPLES and custom_id not in self.repeats:
             self.samples[custom_id] = _text(job["response"])
 
-    def saved_usd(self, repeats: Mapping[str, str]) -> float:
-        """Give what the reused answers cost when they were made; ``repeats`` names each one's first."""
-        return sum(self.costs.get(repeats.get(custom_id, ""), 0.0) for custom_id in self.reused)
+    @property
+    def saved_usd(self) -> float:
+        """What the reused answers cost when they were made."""
+        return sum(self.costs.get(self.repeats.get(custom_id, ""), 0.0) for custom_id in self.reused)
 
 
-async def tally(jobs: AsyncIterable[Mapping[str, Any]]) -> Tally:
+async def tally(jobs: AsyncIterable[Mapping[str, Any]], repeats: Mapping[str, str]) -> Tally:
     """Count finished jobs."""
-    counted = Tally()
+    counted = Tally(repeats)
     async for job in jobs:
         counted.add(job)
     return counted
@@ -78,7 +84,7 @@ class Summary:
             ("failed", f"{self.failed:,}"),
             ("time", f"{self.seconds:.1f} s"),
             ("speed", f"{self.requests / self.seconds:.1f} requests/s"),
-            ("the provider's limit", f"{self.limit_rpm / 60:.1f} requests/s ({self.limit_rpm:,} rpm)"),
+            ("the provider's limit", f"{self.limit_rpm / 60:.1f} calls/s ({self.limit_rpm:,} rpm)"),
             ("tokens", f"{self.input_tokens:,} in, {self.output_tokens:,} out"),
             ("cost", f"${self.cost_usd:.6f}"),
             ("repeats answered from the cache", f"{self.from_cache:,} of {self.repeats:,}"),

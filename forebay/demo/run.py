@@ -23,7 +23,18 @@ from shared.domain.clock import Clock
 
 RPM: Final = 1_000
 TPM: Final = 300_000
-_LATENCY: Final = "0.3-0.9"
+_LATENCY_S: Final = (0.3, 0.9)
+_CALLS_AT_A_TIME: Final = round(RPM / 60 * sum(_LATENCY_S) / 2)
+"""As many as use the limit up: requests a second times the seconds that one takes (Little's law)."""
+
+_SIMULATOR: Final = (
+    "simulate-provider",
+    "--json",
+    "--port=0",
+    f"--rpm={RPM}",
+    f"--tpm={TPM}",
+    f"--latency={_LATENCY_S[0]}-{_LATENCY_S[1]}",
+)
 _PRICES: Final = {"input_cost_per_token": 0.00000015, "output_cost_per_token": 0.0000006}
 
 
@@ -65,8 +76,7 @@ async def run_demo(files: Files, requests: int, clock: Clock) -> tuple[Summary, 
     say(f"{requests:,} requests written to {files.input}, {len(batch.repeats):,} of them repeats")
     admin_key = f"fb-{secrets.token_urlsafe(16)}"
     async with AsyncExitStack() as children:
-        simulator = ("simulate-provider", "--json", "--port=0", f"--rpm={RPM}", f"--tpm={TPM}", f"--latency={_LATENCY}")
-        provider = await children.enter_async_context(running(simulator, files.log("provider"), {}))
+        provider = await children.enter_async_context(running(_SIMULATOR, files.log("provider"), {}))
         say(f"a simulated provider answers at {provider['url']}, with a limit of {RPM:,} requests a minute")
         files.config.write_text(_configuration(provider["url"]))
         data = children.enter_context(tempfile.TemporaryDirectory(prefix="forebay-"))
@@ -85,10 +95,11 @@ async def _send(
     with meter("submitting", stderr()) as shown:
         submission = await submit_file(client, files.input, JobOptions(), fresh_key(), shown)
     assert submission.batch_id is not None
+    say(f"{submission.batch_id}: {submission.accepted:,} accepted")
     await follow_batch(client, submission.batch_id)
     seconds = clock.monotonic() - started
     await save_batch(client, submission.batch_id, files.output, submission.bad)
-    counted = await tally(client.jobs(JobQuery(batch=submission.batch_id)))
+    counted = await tally(client.jobs(JobQuery(batch=submission.batch_id)), batch.repeats)
     served = await _provider_counts(provider_url)
     summary = Summary(
         requests=batch.requests,
@@ -101,7 +112,7 @@ async def _send(
         cost_usd=counted.cost_usd,
         repeats=len(batch.repeats),
         from_cache=len(counted.reused),
-        saved_usd=counted.saved_usd(batch.repeats),
+        saved_usd=counted.saved_usd,
         provider_calls=served["served"],
         refused_429=served["refused_429"],
     )
@@ -125,4 +136,5 @@ def _configuration(provider_url: str) -> str:
         **_PRICES,
     }
     models = [{"model_name": "gpt-4o-mini", "litellm_params": parameters}]
-    return yaml.safe_dump({"model_list": models}, sort_keys=False)
+    ours = {"worker": {"concurrency": _CALLS_AT_A_TIME}}
+    return yaml.safe_dump({"model_list": models, "forebay": ours}, sort_keys=False)

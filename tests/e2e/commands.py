@@ -58,7 +58,7 @@ async def started(*arguments: str, settings: Mapping[str, str]) -> AsyncIterator
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("FOREBAY_")}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "forebay", *arguments),
-        env=inherited | settings,
+        env={**inherited, **settings},
         stdin=PIPE,
         stdout=PIPE,
         stderr=PIPE,

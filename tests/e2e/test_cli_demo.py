@@ -11,6 +11,10 @@ import pytest
 from tests.e2e.commands import started
 
 
+def everything_in(folder: Path) -> list[str]:
+    return [file.read_text() for file in folder.iterdir()]
+
+
 @pytest.mark.timeout(180)
 async def test_the_demo_answers_every_request_and_counts_what_the_cache_saved(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
@@ -50,5 +54,5 @@ async def test_with_a_key_for_the_real_thing_the_demo_says_how_to_use_it(tmp_pat
     assert ended.status == 0, ended.stderr
     assert "os.environ/OPENAI_API_KEY" in ended.stdout
     assert "What came back" in ended.stdout
-    written = "".join(file.read_text() for file in tmp_path.iterdir())
+    written = "".join(everything_in(tmp_path))
     assert "sk-canary" not in ended.stdout + ended.stderr + written

@@ -51,11 +51,12 @@ def job(custom_id: str, **changes: object) -> dict[str, Any]:
 
 
 def test_what_the_cache_saved_is_what_the_first_answers_cost() -> None:
-    counted = Tally()
+    counted = Tally({"a (again)": "a"})
     counted.add(job("a (again)", cache="hit", usage=None, cost_usd=0.0))
     counted.add(job("a"))
     counted.add(job("b", status="failed", cost_usd=None))
     assert (counted.succeeded, counted.failed, counted.reused) == (2, 1, ["a (again)"])
-    assert counted.saved_usd({"a (again)": "a"}) == 0.5
+    assert counted.saved_usd == 0.5
     assert (counted.cost_usd, counted.input_tokens, counted.output_tokens) == (0.5, 10, 2)
+    assert counted.samples.keys() == {"a"}
     assert len(counted.samples["a"]) < 200
