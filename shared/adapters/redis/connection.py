@@ -9,15 +9,24 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
+from redis.exceptions import (
+    ChildDeadlockedError,
+    IncorrectPolicyType,
+    MaxConnectionsError,
+    RedisClusterException,
+    RedisError,
+)
 from redis.exceptions import ConnectionError as ConnectionLost
-from redis.exceptions import MaxConnectionsError
 
 from shared.domain.errors import ConfigurationError
 
 Client = Redis | RedisCluster
 
+LIBRARY_ERRORS: Final = (RedisError, RedisClusterException, IncorrectPolicyType, ChildDeadlockedError)
+"""All that redis-py raises of its own."""
+
 MOST_CONNECTIONS: Final = 64
-"""Connections of one client. In a cluster: to each node, and one more at a time is an error there, not a wait."""
+"""Connections of one client; who needs one more waits. In a cluster there is no such bound."""
 
 CONNECT_DEADLINE_S: Final = 1.0
 """Seconds for making a connection."""
@@ -124,7 +133,8 @@ def _connect_by_sentinel(url: SplitResult) -> Redis:
 
 def _connect_to_cluster(rest_of_url: str) -> RedisCluster:
     # What it tries again, with a fresh map of the cluster, is bounded by its callers' deadline.
-    options = _options() | {"retry": Retry(NoBackoff(), 3)}
+    # It cannot wait for a connection, so it must not run out of them.
+    options = _options() | {"retry": Retry(NoBackoff(), 3), "max_connections": 2**31}
     return RedisCluster.from_url(f"redis{rest_of_url}", **options)
 
 

@@ -1,15 +1,14 @@
 """The announcements of final statuses, by publish and subscribe."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, Final
 
 from redis.asyncio import RedisCluster
 from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError as ConnectionLost
-from redis.exceptions import RedisError
 
-from shared.adapters.redis.connection import Client
+from shared.adapters.redis.connection import LIBRARY_ERRORS, Client
 from shared.adapters.redis.keys import FEED
 from shared.domain.job import JobStatus
 from shared.domain.job_store import JobChange
@@ -28,7 +27,7 @@ class RedisJobFeed:
         """``client``: as ``connection.connect`` gives it."""
         self._client = client
 
-    async def follow(self) -> AsyncIterator[JobChange | None]:
+    async def follow(self) -> AsyncGenerator[JobChange | None]:
         """Yield changes, and None each time the subscription has been made."""
         while True:
             subscription = None
@@ -36,7 +35,7 @@ class RedisJobFeed:
                 subscription = await self._subscribe()
                 async for change in _changes(subscription):
                     yield change
-            except (RedisError, OSError):  # TimeoutError is an OSError
+            except (*LIBRARY_ERRORS, OSError):  # TimeoutError is an OSError
                 await asyncio.sleep(RECONNECT_S)
             finally:
                 if subscription is not None:
@@ -54,7 +53,7 @@ class RedisJobFeed:
         return subscription
 
 
-async def _changes(subscription: PubSub) -> AsyncIterator[JobChange | None]:
+async def _changes(subscription: PubSub) -> AsyncGenerator[JobChange | None]:
     was_silent = False
     while True:
         message = await subscription.get_message(timeout=SILENCE_S)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from redis.exceptions import ConnectionError as ConnectionLost
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError
 
-from shared.adapters.redis.connection import Client
+from shared.adapters.redis.connection import LIBRARY_ERRORS, MOST_CONNECTIONS, Client
 from shared.adapters.redis.scripts import Script
 from shared.domain.errors import StoreUnavailable
 
@@ -45,22 +45,23 @@ class RoundTrips:
     def __init__(self, client: Client) -> None:
         """``client``: as ``connection.connect`` gives it. It stays the caller's to close."""
         self._client = client
+        self._turns = asyncio.Semaphore(MOST_CONNECTIONS)  # a client of a cluster knows no bound
 
     async def send(self, command: Command) -> Any:  # noqa: ANN401 - the reply has the command's type
         """Send one command and give its reply."""
-        async with _translated():
+        async with self._bounded():
             return await self._client.execute_command(*command)
 
     async def send_all(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands together and give their replies. They are not a transaction."""
-        async with _translated():
+        async with self._bounded():
             replies = await self._replies(commands)
             _raise_first(replies)
             return replies
 
     async def run(self, call: ScriptCall) -> Any:  # noqa: ANN401 - the reply has the script's type
         """Run a script and give its reply."""
-        async with _translated():
+        async with self._bounded():
             try:
                 return await self._client.execute_command(*call.command)
             except NoScriptError:
@@ -68,13 +69,23 @@ class RoundTrips:
 
     async def run_all(self, calls: Sequence[ScriptCall], *, before: Sequence[Command] = ()) -> list[Any]:
         """Send the commands of ``before``, run scripts in order after them, and give the scripts' replies."""
-        async with _translated():
+        async with self._bounded():
             replies = await self._replies([*before, *(call.command for call in calls)])
             _raise_first(replies[: len(before)])
             answers = replies[len(before) :]
             await self._teach_and_repeat(calls, answers)
             _raise_first(answers)
             return answers
+
+    @asynccontextmanager
+    async def _bounded(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(DEADLINE_S), self._turns:
+                yield
+        except (ConnectionLost, OSError) as error:  # TimeoutError is an OSError
+            raise StoreUnavailable(f"The store cannot be reached: {str(error) or 'no answer in time'}") from error
+        except LIBRARY_ERRORS as error:  # their texts may quote what was sent
+            raise StoreUnavailable(f"The store cannot do its work: {type(error).__name__}") from error
 
     async def _teach_and_repeat(self, calls: Sequence[ScriptCall], answers: list[Any]) -> None:
         unknown = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
@@ -92,17 +103,6 @@ class RoundTrips:
         # Errors come as replies: raised, they would quote the commands.
         replies: list[Any] = await pipeline.execute(raise_on_error=False)
         return replies
-
-
-@asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(DEADLINE_S):
-            yield
-    except (ConnectionLost, OSError) as error:  # TimeoutError is an OSError
-        raise StoreUnavailable(f"The store cannot be reached: {str(error) or 'no answer in time'}") from error
-    except RedisError as error:
-        raise StoreUnavailable(f"The store cannot do its work: {type(error).__name__}") from error
 
 
 def _raise_first(replies: Sequence[Any]) -> None:

@@ -21,23 +21,23 @@ class StoreServer:
     def __init__(self, *options: str) -> None:
         """``options`` are those of the command line."""
         self.port = _free_port()
-        self._folder = Path(tempfile.mkdtemp(prefix="forebay-store-"))
-        self._options = options
+        self.folder = Path(tempfile.mkdtemp(prefix="forebay-store-"))
+        self._options = ("--save", "", *options)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start, and return when it answers."""
         self._process = subprocess.Popen(
             [
-                *(str(locate_valkey()), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""),
-                *("--dir", str(self._folder), "--logfile", "server.log", *self._options),
+                *(str(locate_valkey()), *self._options, "--port", str(self.port), "--bind", "127.0.0.1"),
+                *("--dir", str(self.folder), "--logfile", "server.log"),
             ],
-            cwd=self._folder,
+            cwd=self.folder,
         )
         clock = SystemClock()
         end = clock.monotonic() + _START_DEADLINE_S
         while not self.ask("PING").startswith("+PONG"):
-            assert self._process.poll() is None, (self._folder / "server.log").read_text()
+            assert self._process.poll() is None, (self.folder / "server.log").read_text()
             assert clock.monotonic() < end, "the server does not answer"
 
     def become_a_cluster(self) -> None:
@@ -65,7 +65,7 @@ class StoreServer:
     def remove(self) -> None:
         """End it and delete its folder."""
         self.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def ask(self, *words: str) -> str:
         """Send one command and give the beginning of the reply; nothing if there is no server."""
@@ -80,6 +80,16 @@ class StoreServer:
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
+
+
+class SentinelServer(StoreServer):
+    """A sentinel that watches one server."""
+
+    def __init__(self, service: str, watched_port: int) -> None:
+        super().__init__()
+        configuration = self.folder / "sentinel.conf"
+        configuration.write_text(f"sentinel monitor {service} 127.0.0.1 {watched_port} 1\n")
+        self._options = (str(configuration), "--sentinel")
 
 
 def _free_port() -> int:

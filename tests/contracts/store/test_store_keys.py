@@ -1,0 +1,128 @@
+"""Every key of a script is declared, and all of them share a hash slot: seen on the wire and inside the server."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+from redis.crc import key_slot
+
+from shared.adapters.redis import scripts
+from shared.adapters.redis.answer_cache import RedisAnswerCache
+from shared.adapters.redis.job_store import RedisJobStore
+from shared.adapters.redis.keys import answer, of_team, worker_lease
+from shared.adapters.redis.scripts import Script
+from shared.domain.answer_cache import CachedAnswer, CacheKey
+from shared.domain.job import JobStatus
+from shared.domain.job_store import JobFilter
+from shared.domain.usage import Usage
+from tests.contracts.store.examples import ATTEMPT, SUCCESS, TEAM, a_batch, a_spec, claimed, new
+from tests.contracts.store.servers import StoreServer
+
+_END = "the end of the test"
+_NO_KEYS = {"TIME", "PUBLISH"}
+
+
+@pytest.fixture
+async def server_client(private_server: StoreServer) -> AsyncIterator[Redis]:
+    client = Redis(port=private_server.port)
+    await client.flushdb()
+    yield client
+    await client.aclose()
+
+
+async def _do_everything(client: Redis) -> None:
+    brief, store = RedisJobStore(client, retention_s=0.001), RedisJobStore(client)
+    await brief.accept([new(a_spec(), outcome=SUCCESS)])  # for the others to sweep away
+    await store.open_batch(a_batch())
+    run, released, cancelled, at_once = (a_spec(batch_id="batch_1") for _ in range(4))
+    alone, stranded = a_spec(), a_spec()
+    await store.accept([new(spec, key=spec.id) for spec in (run, released, cancelled, alone)])
+    await store.accept([new(run, key=run.id), new(a_spec(), key=run.id, digest="d2"), new(at_once, outcome=SUCCESS)])
+    await store.accept([new(stranded)])
+    await store.mark_queued(TEAM, [run, released, cancelled, alone])
+    await store.release(released, (await claimed(store, released)).fence, ATTEMPT)
+    await store.finish(alone, (await claimed(store, alone)).fence, SUCCESS, ATTEMPT)
+    await store.finish(run, (await claimed(store, run)).fence, SUCCESS, ATTEMPT)
+    await store.cancel(TEAM, cancelled.id)
+    await store.finish(a_spec(batch_id="batch_1"), 7, SUCCESS, ATTEMPT)
+    await store.list(TEAM, JobFilter(), None, 2)
+    await store.list(TEAM, JobFilter(batch_id="batch_1", status=JobStatus.SUCCEEDED), None, 2)
+    await store.close_batch(TEAM, "batch_1")
+    await store.stranded(0.0, 10)
+
+
+async def _watched(client: Redis) -> list[tuple[bool, list[str]]]:
+    """Do everything under the server's eyes; give whether each command came from a script, and its words."""
+    seen: list[tuple[bool, list[str]]] = []
+    async with client.monitor() as monitor:
+        doing = asyncio.create_task(_do_everything(client))
+        doing.add_done_callback(lambda _: finish.set())
+        finish = asyncio.Event()
+
+        async def say_when_done() -> None:
+            await finish.wait()
+            await client.echo(_END)
+
+        ending = asyncio.create_task(say_when_done())
+        while True:
+            command = await monitor.next_command()
+            if _END in command["command"]:
+                break
+            seen.append((command["client_type"] == "lua", command["command"].split(" ")))
+        await ending
+        await doing
+    return seen
+
+
+def _all_scripts() -> dict[str, str]:
+    return {value.sha: value.name for value in vars(scripts).values() if isinstance(value, Script)}
+
+
+async def test_keys_of_one_script_share_a_slot(server_client: Redis) -> None:
+    calls = [words for is_lua, words in await _watched(server_client) if not is_lua and words[0].startswith("EVAL")]
+    known = _all_scripts()
+    assert {known[words[1]] for words in calls if words[0] == "EVALSHA"} == set(known.values())
+    for words in (words for words in calls if words[0] == "EVALSHA"):
+        keys = words[3 : 3 + int(words[2])]
+        assert keys
+        assert len({key_slot(key.encode()) for key in keys}) == 1, (known[words[1]], keys)
+
+
+async def test_a_script_touches_only_the_keys_it_declares(server_client: Redis) -> None:
+    await _do_everything(server_client)  # teaches the server all scripts, so that each call is an EVALSHA
+    await server_client.flushdb()
+    declared: set[str] = set()
+    touched = 0
+    for is_lua, words in await _watched(server_client):
+        if words[0] == "EVALSHA":
+            declared = set(words[3 : 3 + int(words[2])])
+        elif is_lua and words[0] not in _NO_KEYS:
+            assert words[1] in declared, words
+            touched += 1
+    assert touched > 100
+
+
+async def test_all_keys_of_a_cached_answer_of_a_team_share_its_slot(server_client: Redis) -> None:
+    cache = RedisAnswerCache(server_client)
+    keys = [CacheKey(TEAM, f"f{number}") for number in range(5)]
+    for key in keys:
+        await cache.store(key, CachedAnswer({}, "d", Usage(1)), 60)
+    assert len({key_slot(answer(key).encode()) for key in keys}) == 1
+    assert key_slot(answer(keys[0]).encode()) == key_slot(of_team(TEAM).index.encode())
+
+
+@given(st.text(), st.text(), st.text())
+def test_no_name_of_a_team_escapes_its_hash_tag(team: str, job_id: str, batch_id: str) -> None:
+    keys = of_team(team).of_job(job_id, batch_id)
+    encoded = [key.encode(errors="surrogatepass") for key in keys]
+    assert len({key_slot(key) for key in encoded}) == 1
+
+
+@given(st.text(), st.text(), st.text(), st.text())
+def test_no_two_teams_share_a_key(team: str, other: str, one_id: str, other_id: str) -> None:
+    one = {*of_team(team).of_job(one_id, one_id), worker_lease(one_id), answer(CacheKey(team, one_id))}
+    same = {*of_team(other).of_job(other_id, other_id), answer(CacheKey(other, other_id))}
+    assert team == other or not one & same
