@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from redis.asyncio import Redis
 
 from shared.adapters.embedded.valkey import EmbeddedValkey
+from shared.adapters.providers.price_table import PriceTable
 from shared.adapters.redis.answer_cache import RedisAnswerCache
 from shared.adapters.redis.connection import connect
 from shared.adapters.redis.job_feed import RedisJobFeed
@@ -115,14 +117,17 @@ async def provider_clients() -> AsyncIterator[Mapping[ClientKind, ProviderClient
 
 def price_of(model: str) -> Price | None:
     """Give the public price of a model, from the table that LiteLLM ships; None: not known."""
-    from shared.adapters.providers.price_table import PriceTable  # noqa: PLC0415 - it reads a file of a megabyte
-
-    return PriceTable().price(model)
+    return _price_table().price(model)
 
 
 def sink(level: LogLevel) -> Emit:
     """Give where events go: the log, from ``level`` upwards."""
     return log_sink(level)
+
+
+@cache
+def _price_table() -> PriceTable:
+    return PriceTable()
 
 
 def _work_queue(servers: Servers, client: object, clock: Clock, emit: Emit) -> WorkQueue:
