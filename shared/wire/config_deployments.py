@@ -19,10 +19,11 @@ OPENAI_BASE: Final = "https://api.openai.com/v1"
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredDeployment:
-    """A deployment, and the name under which a public price list may know its model."""
+    """A deployment; the name under which a public price list may know its model; where it stands in the file."""
 
     deployment: Deployment
     price_name: str
+    path: str
 
 
 def deployments(file: ConfigFile, environment: Mapping[str, str]) -> tuple[ConfiguredDeployment, ...]:
@@ -54,7 +55,7 @@ def deployments(file: ConfigFile, environment: Mapping[str, str]) -> tuple[Confi
             limits=ConfiguredLimits(params.rpm, params.tpm, params.max_parallel_requests),
             extra=_extra(params, path),
         )
-        made.append(ConfiguredDeployment(deployment, entry.model_info.base_model or params.model))
+        made.append(ConfiguredDeployment(deployment, entry.model_info.base_model or params.model, path))
     return tuple(made)
 
 

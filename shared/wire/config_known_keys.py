@@ -1,4 +1,4 @@
-"""Keys that are known and not supported yet, by section; and the parameters that are LiteLLM's own business.
+"""Keys that are known and not supported yet, by section; the parameters that are LiteLLM's own business.
 
 Collected from LiteLLM 1.106 (its router's parameters, its documentation of config.yaml) and from our own contract.
 A key in neither list is taken for a slip of the pen.
@@ -32,11 +32,18 @@ PASSED_TO_LITELLM: Final = _names("""
     encoding_format extra_body extra_headers frequency_penalty headers hf_model_name logit_bias logprobs
     max_completion_tokens max_tokens merge_reasoning_content_in_choices modalities model_id n organization
     parallel_tool_calls presence_penalty project prompt_cache_key reasoning_effort response_format safety_settings seed
-    service_tier ssl_verify stop store temperature tenant_id thinking tool_choice tools top_k top_logprobs top_p use_chat_completions_api user verbosity
-    vertex_ai_credentials vertex_ai_location vertex_ai_project vertex_credentials vertex_location vertex_project
+    service_tier ssl_verify stop store temperature tenant_id thinking tool_choice tools top_k top_logprobs top_p
+    use_chat_completions_api user verbosity vertex_ai_credentials vertex_ai_location vertex_ai_project vertex_credentials vertex_location vertex_project
     watsonx_region_name
     """)
 """Parameters of a deployment that go to ``litellm.acompletion`` as they are."""
+
+SHOWN: Final = _names("""
+    body_limit bulk cache cache_read_input_token_cost concurrency deferrable forebay_client grace id
+    input_cost_per_token interactive max_parallel_requests mode model model_name num_retries order output_cost_per_token
+    request_timeout retention routing_strategy rpm standard timeout tpm ttl weight
+    """)
+"""Keys whose wrong value may be shown: where nobody would put a secret."""
 
 _PRICES: Final = """
     cache_creation_input_token_cost cost_per_second input_cost_per_audio_token input_cost_per_character
@@ -57,8 +64,8 @@ KNOWN: Final[dict[type[Section], frozenset[str]]] = {
         complexity_router_config complexity_router_default_model configurable_clientside_auth_params
         default_api_key_rpm_limit default_api_key_tpm_limit fallbacks gcs_bucket_name guardrails itpm
         keepalive_seconds litellm_credential_name max_budget max_file_size_mb max_retries mock_response model_info
-        num_retries otpm provider_affinity_header s3_bucket_name stream stream_timeout stream_timeout_by_service_tier tag_regex tags
-        timeout_by_service_tier use_in_pass_through use_litellm_proxy {_PRICES}
+        num_retries otpm provider_affinity_header s3_bucket_name stream stream_timeout
+        stream_timeout_by_service_tier tag_regex tags timeout_by_service_tier use_in_pass_through use_litellm_proxy {_PRICES}
         """),
     ModelInfo: _names(f"access_groups access_windows blocked team_id team_public_model_name version {_PRICES}"),
     AliasTarget: _names("hidden"),

@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from shared.domain.errors import ConfigurationError
+from shared.wire.config_known_keys import SHOWN
 from shared.wire.config_litellm import ConfigFile
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def _allowed(details: "ErrorDetails") -> str:
 
 def _may_be_secret(location: Location) -> bool:
     leaf = str(location[-1]).lower() if location else ""
-    return leaf not in _SHOWN
+    return leaf not in SHOWN
 
 
 def _shown(value: object) -> object:
@@ -169,49 +170,6 @@ def _without_quotes(problem: str | None) -> str:
     """Cut what the parser quotes of the file: it may be a part of a key. Single characters stay."""
     return re.sub(r"(['\"]).{2,}\1", "'…'", problem or "a fault of syntax")
 
-
-_SHOWN: Final = frozenset(
-    [
-        "body_limit",
-        "cache",
-        "cache_params",
-        "cache_read_input_token_cost",
-        "bulk",
-        "concurrency",
-        "deferrable",
-        "forebay",
-        "forebay_client",
-        "general_settings",
-        "grace",
-        "input_cost_per_token",
-        "interactive",
-        "litellm_params",
-        "litellm_settings",
-        "max_parallel_requests",
-        "mode",
-        "model",
-        "model_group_alias",
-        "model_info",
-        "model_list",
-        "model_name",
-        "num_retries",
-        "order",
-        "output_cost_per_token",
-        "priorities",
-        "request_timeout",
-        "retention",
-        "router_settings",
-        "routing_strategy",
-        "rpm",
-        "standard",
-        "timeout",
-        "tpm",
-        "ttl",
-        "weight",
-        "worker",
-    ]
-)
-"""Keys whose wrong value may be shown: where nobody would put a secret."""
 
 _ALLOWED: Final = {
     "bool_type": "true or false",

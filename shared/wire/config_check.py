@@ -1,0 +1,123 @@
+"""What is unsafe or in vain in a configuration that loads: the part of ``forebay check`` that needs no server."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from shared.domain.answer_cache import CacheMode
+from shared.domain.routing import ClientKind, Deployment
+from shared.wire.config import NO_MODELS, Configuration
+
+SHORTEST_GOOD_KEY: Final = 20
+"""Characters. Keys are kept as plain SHA-256, which is enough for long random ones only."""
+
+_LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Level(StrEnum):
+    """How bad a finding is: it will not work, or it may not be meant so."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to look at. ``path`` is the key's in the file, or the name of an environment variable or server."""
+
+    level: Level
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.level}: {self.path}: {self.message}"
+
+
+def findings(configuration: Configuration, admin_key: SecretStr | None = None) -> list[Finding]:
+    """Give every finding, the configuration's own warnings among them.
+
+    ``admin_key`` is the one of the environment (``FOREBAY_ADMIN_KEY``), which comes before the file's.
+    """
+    return [
+        *_of_warnings(configuration),
+        *_of_deployments(configuration),
+        *_of_admin_key(configuration, admin_key),
+        *_of_retention(configuration),
+    ]
+
+
+def _of_warnings(configuration: Configuration) -> Iterator[Finding]:
+    for warning in configuration.warnings:
+        path, _, message = warning.partition(": ")
+        yield Finding(Level.ERROR if warning == NO_MODELS else Level.WARNING, path, message)
+
+
+def _of_deployments(configuration: Configuration) -> Iterator[Finding]:
+    for configured in configuration.deployments:
+        yield from _of_limits(configured.deployment, configured.path)
+        yield from _of_credential(configured.deployment, configured.path)
+        if configured.deployment.weight == 0:
+            yield Finding(
+                Level.WARNING,
+                f"{configured.path}.weight",
+                "is 0; it is called only when all others of its name failed.",
+            )
+
+
+def _of_limits(deployment: Deployment, path: str) -> Iterator[Finding]:
+    limits = deployment.limits
+    named = {
+        "rpm": limits.requests_per_minute,
+        "tpm": limits.tokens_per_minute,
+        "max_parallel_requests": limits.max_parallel_requests,
+    }
+    for name, limit in named.items():
+        if limit == 0:
+            yield Finding(Level.WARNING, f"{path}.{name}", "is 0; nothing will ever be sent there once it is enforced.")
+
+
+def _of_credential(deployment: Deployment, path: str) -> Iterator[Finding]:
+    if deployment.client is not ClientKind.HTTP:
+        return  # LiteLLM finds credentials in many places of its own
+    url = urlsplit(deployment.api_base or "")
+    if deployment.api_key is None and url.hostname not in _LOCAL:
+        yield Finding(
+            Level.WARNING, f"{path}.api_key", f"there is none for {url.hostname}; the calls go without a credential."
+        )
+    if deployment.api_key is not None and url.scheme == "http" and url.hostname not in _LOCAL:
+        yield Finding(
+            Level.WARNING,
+            f"{path}.api_base",
+            "sends the key and all prompts over http, which anybody on the way can read.",
+        )
+
+
+def _of_admin_key(configuration: Configuration, admin_key: SecretStr | None) -> Iterator[Finding]:
+    path = "FOREBAY_ADMIN_KEY" if admin_key else "general_settings.master_key"
+    key = admin_key or configuration.admin_key
+    if key is None:
+        yield Finding(
+            Level.WARNING,
+            "FOREBAY_ADMIN_KEY",
+            "is not set, nor is general_settings.master_key: `forebay up` makes a key, `forebay api` does not start.",
+        )
+    elif len(key.get_secret_value()) < SHORTEST_GOOD_KEY:
+        yield Finding(
+            Level.WARNING,
+            path,
+            f"is shorter than {SHORTEST_GOOD_KEY} characters; take a long random one, such as `openssl rand -hex 24` gives.",
+        )
+
+
+def _of_retention(configuration: Configuration) -> Iterator[Finding]:
+    cache = configuration.cache_default
+    if cache.mode is not CacheMode.OFF and cache.ttl_s > configuration.retention_s:
+        yield Finding(
+            Level.WARNING,
+            "litellm_settings.cache_params.ttl",
+            "is longer than forebay.retention: answers are served after their jobs are gone.",
+        )

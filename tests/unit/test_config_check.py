@@ -1,0 +1,75 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from shared.wire.config import load
+from shared.wire.config_check import Finding, Level, findings
+from tests.unit.config_files import entry, read_document
+
+GOOD_KEY = SecretStr("fb-0123456789-0123456789")
+
+
+def found(folder: Path, document: dict[str, Any], key: SecretStr | None = GOOD_KEY) -> list[tuple[Level, str]]:
+    return [(finding.level, finding.path) for finding in findings(read_document(folder, document), key)]
+
+
+def test_a_good_configuration_has_no_findings(tmp_path: Path) -> None:
+    assert found(tmp_path, {"model_list": [entry(api_key="sk-1")]}) == []
+
+
+def test_a_configuration_without_models_will_not_work() -> None:
+    assert findings(load(None, {}), GOOD_KEY) == [
+        Finding(Level.ERROR, "model_list", "there are no models; every request will be refused with model_not_found.")
+    ]
+
+
+def test_what_has_no_effect_is_a_finding(tmp_path: Path) -> None:
+    document = {"model_list": [entry()], "forebay": {"bugdets": {}}}
+    assert found(tmp_path, document) == [(Level.WARNING, "forebay.bugdets")]
+
+
+@pytest.mark.parametrize("limit", ["rpm", "tpm", "max_parallel_requests"])
+def test_a_limit_of_nothing_is_doubtful(tmp_path: Path, limit: str) -> None:
+    path = f"model_list[0].litellm_params.{limit}"
+    parameters: dict[str, Any] = {limit: 0}
+    assert found(tmp_path, {"model_list": [entry(**parameters)]}).count((Level.WARNING, path)) == 2
+
+
+@pytest.mark.parametrize(
+    ("parameters", "key"),
+    [
+        ({"api_base": "https://llm.example.com/v1"}, "api_key"),
+        ({"api_base": "http://llm.example.com/v1", "api_key": "sk-1"}, "api_base"),
+        ({"weight": 0}, None),
+    ],
+)
+def test_a_deployment_without_credential_or_cipher_is_doubtful(
+    tmp_path: Path, parameters: dict[str, Any], key: str | None
+) -> None:
+    expected = [(Level.WARNING, f"model_list[0].litellm_params.{key}")] if key else []
+    assert found(tmp_path, {"model_list": [entry(**parameters)]}) == expected
+
+
+def test_a_deployment_that_is_only_a_last_resort_is_doubtful(tmp_path: Path) -> None:
+    document = {"model_list": [entry(weight=1), entry(weight=0)]}
+    assert found(tmp_path, document) == [(Level.WARNING, "model_list[1].litellm_params.weight")]
+
+
+def test_an_admin_key_must_be_there_and_long(tmp_path: Path) -> None:
+    document = {"model_list": [entry()]}
+    weak = document | {"general_settings": {"master_key": "fb-short"}}
+    assert found(tmp_path, document, None) == [(Level.WARNING, "FOREBAY_ADMIN_KEY")]
+    assert found(tmp_path, weak, None) == [(Level.WARNING, "general_settings.master_key")]
+    assert found(tmp_path, weak, GOOD_KEY) == []
+    assert found(tmp_path, weak, SecretStr("short")) == [(Level.WARNING, "FOREBAY_ADMIN_KEY")]
+
+
+def test_answers_that_outlive_their_jobs_are_doubtful(tmp_path: Path) -> None:
+    document = {"model_list": [entry()], "litellm_settings": {"cache_params": {"ttl": "30d"}}}
+    assert found(tmp_path, document) == [(Level.WARNING, "litellm_settings.cache_params.ttl")]
+
+
+def test_a_finding_reads_as_a_line() -> None:
+    assert str(Finding(Level.WARNING, "a.b", "is odd.")) == "warning: a.b: is odd."
