@@ -7,7 +7,7 @@ from forebay.cli.options import ConfigFile, settings
 
 
 def couriers(*, config: ConfigFile = None) -> None:
-    """Deliver webhooks and replies to those who wait for results."""
+    """Deliver webhooks and replies."""
     import asyncio
 
     from forebay.stack import run_role

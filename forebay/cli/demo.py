@@ -35,7 +35,7 @@ def demo(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the files go.")] = Path("forebay-demo"),
     as_json: AsJson = False,
 ) -> None:
-    """Run a real batch through the whole of Forebay, on a simulated provider.
+    """See it work: a real batch, on a simulated provider.
 
     Needs no server, no network and no key, and takes about half a minute. Leaves the batch and its
     answers in the OpenAI Batch format, the configuration and the logs.

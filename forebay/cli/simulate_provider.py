@@ -43,9 +43,9 @@ def simulate_provider(  # noqa: PLR0913 - each is a flag of the command
     seed: Annotated[int, typer.Option("--seed", help="Of the answers, and of everything drawn.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Run an OpenAI-compatible provider with true rate limits and faults.
+    """Simulate a provider, with true rate limits and faults.
 
-    Any key is accepted and every model exists. What it served is counted at /_simulator/stats.
+    It is OpenAI-compatible: any key is accepted and every model exists. What it served is counted at /_simulator/stats.
     """
     from forebay.simulated_provider import Options
 

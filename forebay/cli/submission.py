@@ -1,6 +1,5 @@
 """A file in the OpenAI Batch format on its way to the server."""
 
-import asyncio
 import hashlib
 import secrets
 from array import array
@@ -14,6 +13,7 @@ import orjson
 from forebay.cli.batch_lines import BadLine, JobOptions, custom_id_of, to_job
 from forebay.cli.progress import Meter
 from forebay.client import ApiError, AsyncClient, Unreachable
+from shared.domain.clock import Clock
 from shared.domain.errors import InvalidInput
 
 TRIES: Final = 4
@@ -107,7 +107,9 @@ def fresh_key() -> str:
     return f"submit-{secrets.token_hex(16)}"
 
 
-async def submit_file(client: AsyncClient, path: Path, options: JobOptions, key: str, meter: Meter) -> Submission:
+async def submit_file(
+    client: AsyncClient, path: Path, options: JobOptions, key: str, meter: Meter, clock: Clock
+) -> Submission:
     """Upload a file; when it is interrupted, again: the server goes on where the one before ended.
 
     Raises:
@@ -120,11 +122,11 @@ async def submit_file(client: AsyncClient, path: Path, options: JobOptions, key:
         except Unreachable:
             if not client.was_reached:
                 raise
-            await asyncio.sleep(_PAUSE_S)
+            await clock.sleep(_PAUSE_S)
         except ApiError as error:
             if error.status != _UNAVAILABLE:
                 raise
-            await asyncio.sleep(error.retry_after_s or _PAUSE_S)
+            await clock.sleep(error.retry_after_s or _PAUSE_S)
     return await _submit_once(client, path, options, key, meter)
 
 

@@ -91,10 +91,11 @@ class _Run:
 
     async def _submit(self, client: "AsyncClient") -> str | None:
         from forebay.cli.submission import fresh_key, idempotency_key, submit_file
+        from shared.domain.clock import SystemClock
 
         key = fresh_key() if self._fresh else idempotency_key(self._path, self._options)
         with meter("submitting", stderr()) as shown:
-            submission = await submit_file(client, self._path, self._options, key, shown)
+            submission = await submit_file(client, self._path, self._options, key, shown, SystemClock())
         self.bad = submission.bad
         say(f"{submission.batch_id or 'no batch'}: {submission.accepted:,} accepted, {len(self.bad):,} rejected")
         _show_bad(self.bad)

@@ -20,9 +20,9 @@ def up(
     port: Port = DEFAULT_PORT,
     as_json: AsJson = False,
 ) -> None:
-    """Run everything in one process, with no server to install.
+    """Run everything in one process.
 
-    Prints the URL once it is ready, and at the first start the admin key. What was accepted survives
+    No server needs to be installed. Prints the URL once it is ready, and at the first start the admin key. What was accepted survives
     a kill. Start it again with the same data directory and the work goes on.
     """
     import asyncio

@@ -93,7 +93,7 @@ async def _send(
 ) -> tuple[Summary, dict[str, str]]:
     started = clock.monotonic()
     with meter("submitting", stderr()) as shown:
-        submission = await submit_file(client, files.input, JobOptions(), fresh_key(), shown)
+        submission = await submit_file(client, files.input, JobOptions(), fresh_key(), shown, clock)
     assert submission.batch_id is not None
     say(f"{submission.batch_id}: {submission.accepted:,} accepted")
     await follow_batch(client, submission.batch_id)
