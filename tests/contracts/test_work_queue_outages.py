@@ -61,15 +61,15 @@ async def test_a_silent_broker_is_an_error_soon(transport: Transport, line: Prox
 
 async def test_publishing_to_a_lost_broker_is_an_error_soon(distant: WorkQueue, line: Proxy, lane: str) -> None:
     await line.go_away()
-    for attempt in (
-        distant.publish(QueueName(lane, STANDARD), Message(b"", "job_1")),
-        distant.publish(QueueName(lane, STANDARD), Message(b"", "job_1"), delay_s=1),
-        distant.bury(Message(b"", "job_1"), "why"),
-        distant.ping(),
-    ):
-        with pytest.raises(BrokerUnavailable):
-            async with asyncio.timeout(5):
-                await attempt
+    async with asyncio.timeout(5):
+        outcomes = await asyncio.gather(
+            distant.publish(QueueName(lane, STANDARD), Message(b"", "job_1")),
+            distant.publish(QueueName(lane, STANDARD), Message(b"", "job_1"), delay_s=1),
+            distant.bury(Message(b"", "job_1"), "why"),
+            distant.ping(),
+            return_exceptions=True,
+        )
+    assert all(isinstance(outcome, BrokerUnavailable) for outcome in outcomes), outcomes
 
 
 async def test_publishing_to_a_silent_broker_is_an_error_soon_and_works_again_later(
@@ -127,8 +127,15 @@ async def test_a_killed_broker_loses_no_message_and_everything_goes_on(restartab
         await held.ack()
         await until_publishing_works(publisher, name, "job_after")
         expected = {message.job_id for message in before} | {"job_delayed", "job_after"}
-        assert expected <= await taken_until_all(intake, expected)
+        came = {held.message.job_id}  # an acknowledgement may survive the server: then this one does not come again
+        consuming = asyncio.create_task(take_into(came, intake))
+
+        async def all_came() -> bool:
+            return expected <= came
+
+        await eventually(all_came)
         await until_depth(consumer, name, QueueDepth(0, 0))
+        consuming.cancel()
     await transport.clean_up(lane)
 
 
@@ -148,6 +155,14 @@ async def until_publishing_works(queue: WorkQueue, name: QueueName, job_id: str)
 async def taken_until(intake: Intake, job_id: str) -> set[str]:
     """Take and acknowledge until this job came; give all that came."""
     return await taken_until_all(intake, {job_id})
+
+
+async def take_into(came: set[str], intake: Intake) -> None:
+    """Take and acknowledge, and note what came, until cancelled."""
+    while True:
+        delivery = await intake.take()
+        came.add(delivery.message.job_id)
+        await delivery.ack()
 
 
 async def taken_until_all(intake: Intake, job_ids: set[str]) -> set[str]:

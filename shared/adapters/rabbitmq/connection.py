@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine
+import itertools
+from collections.abc import AsyncIterator, Container, Coroutine
 from typing import Any, Final
 
 import aio_pika
@@ -102,8 +103,9 @@ class BrokerConnection:
         with lost_broker_is_unavailable():
             try:
                 async with asyncio.timeout(_CHANNEL_DEADLINE_S):
-                    return await connection.transport.connection.channel(
-                        publisher_confirms=confirms, on_return_raises=True
+                    transport = connection.transport.connection
+                    return await transport.channel(
+                        _lowest_free(transport.channels), publisher_confirms=confirms, on_return_raises=True
                     )
             except TimeoutError:
                 self._give_up(connection, "a channel was not opened in time")
@@ -181,6 +183,11 @@ class BrokerConnection:
     @property
     def _server(self) -> str:
         return f"rabbitmq ({self._purpose})"
+
+
+def _lowest_free(taken: Container[int]) -> int:
+    """Give a channel number. Left to itself aiormq counts upwards, past the broker's maximum in the end."""
+    return next(number for number in itertools.count(1) if number not in taken)
 
 
 async def _finish(closing: Coroutine[Any, Any, None]) -> None:

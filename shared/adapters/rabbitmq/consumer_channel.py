@@ -1,10 +1,8 @@
-"""One channel that consumes the queues of a lane, and the deliveries that came over it."""
+"""One channel that consumes one queue, and the deliveries that came over it."""
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 from aiormq.abc import AbstractChannel, DeliveredMessage
@@ -14,13 +12,12 @@ from pamqp.commands import Basic
 from shared.adapters.rabbitmq.broker_errors import lost_broker_is_unavailable
 from shared.adapters.rabbitmq.connection import BrokerConnection
 from shared.adapters.rabbitmq.message_format import message_in
-from shared.adapters.rabbitmq.names import queue_name, queues_of
+from shared.adapters.rabbitmq.names import queue_name
 from shared.domain.errors import BrokerUnavailable
 from shared.domain.lanes import QueueName
 from shared.domain.work_queue import Message
 
-_STOP_DEADLINE_S: Final = 5.0
-_SETTLE_DEADLINE_S: Final = 5.0
+_ANSWER_DEADLINE_S: Final = 5.0
 
 
 class RabbitMQDelivery:
@@ -48,100 +45,101 @@ class RabbitMQDelivery:
         await self._origin.settle(self, Basic.Nack(delivery_tag=self.tag, requeue=True))
 
 
-class ConsumerChannel:
-    """Consumes until ``stop``, or until ``ended`` says that the channel or one of its consumers is gone.
+HandOver = Callable[[RabbitMQDelivery], None]
+"""Takes what arrived; it must not wait."""
 
-    Consuming again takes a new one: RabbitMQ 3.10 can fail a channel whose quorum-queue consumer is
+
+class ConsumerChannel:
+    """Consumes until ``stop``, or until ``ended`` says that the channel or its consumer is gone.
+
+    Each queue has a channel of its own: RabbitMQ (3.10.8, just restarted) can leave a consumer's registration
+    unanswered for a minute, and does nothing else for that channel meanwhile.
+
+    Consuming again takes a new channel: RabbitMQ 3.10 can fail one whose quorum-queue consumer is
     cancelled and registered again while deliveries are in flight.
     """
 
-    def __init__(self, channel: AbstractChannel, connection: BrokerConnection) -> None:
+    def __init__(self, channel: AbstractChannel, connection: BrokerConnection, queue: QueueName) -> None:
         """Take over a channel without confirms, freshly opened on the connection."""
         self._channel = channel
         self._connection = connection
-        self._tags: set[str] = set()
-        self._unsettled: dict[int, QueueName] = {}
+        self._queue = queue
+        self._tag: str | None = None
+        self._unsettled: set[int] = set()
         self._stopped = False
-        self._registering: asyncio.Task[None] | None = None
         self.ended = asyncio.Event()
         """Set once nothing more will come."""
         channel.closing.add_done_callback(lambda _: self._on_closed())
 
     @property
-    def complete(self) -> bool:
-        """Whether every consumer that was registered is still there."""
-        present = self._channel.consumers.keys() if isinstance(self._channel, Channel) else self._tags
-        return not self._channel.is_closed and self._tags <= present
+    def is_consuming(self) -> bool:
+        """Whether the consumer that was registered is still there."""
+        present = self._tag in self._channel.consumers if isinstance(self._channel, Channel) else True
+        return present and not self._channel.is_closed and not self.ended.is_set()
 
-    async def consume(self, lane: str, prefetch: int, hand_over: Callable[[RabbitMQDelivery], None]) -> None:
-        """Register a consumer for each class of the lane, each with its own ``prefetch``.
+    @property
+    def is_stopped(self) -> bool:
+        """Whether ``stop`` was called."""
+        return self._stopped
+
+    @property
+    def unsettled(self) -> int:
+        """The number of deliveries that this process has and the broker waits for."""
+        return len(self._unsettled)
+
+    async def consume(self, prefetch: int, hand_over: HandOver) -> None:
+        """Register a consumer. If it is cancelled meanwhile, the channel is lost.
 
         Raises:
-            BrokerUnavailable: the channel was lost. A queue that does not exist is that too
-                (cause: ``ChannelNotFoundEntity``).
+            BrokerUnavailable: the channel was lost, or the broker did not answer in time. A queue that does
+                not exist is that too (cause: ``ChannelNotFoundEntity``).
         """
-        # Cancelling a call of aiormq closes the channel, with what was taken from it; so a caller that is
-        # cancelled leaves the registering to itself, and ``stop`` ends it.
-        self._registering = asyncio.create_task(self._register(lane, prefetch, hand_over))
-        await asyncio.shield(self._registering)
+
+        async def on_delivery(delivered: DeliveredMessage) -> None:
+            # Closing a channel cancels its callbacks, so this one hands over and does nothing else.
+            delivery = RabbitMQDelivery(delivered, self._queue, self)
+            self._unsettled.add(delivery.tag)
+            if self._stopped:
+                await delivery.give_back()
+            elif not self._channel.is_closed:
+                hand_over(delivery)
+
+        self._channel.on_consumer_cancel_callbacks.add(lambda _: self.ended.set())
+        with lost_broker_is_unavailable():
+            async with asyncio.timeout(_ANSWER_DEADLINE_S):
+                await self._channel.basic_qos(prefetch_count=prefetch)
+                registered = await self._channel.basic_consume(queue_name(self._queue), on_delivery)
+                self._tag = registered.consumer_tag
 
     async def stop(self) -> None:
-        """Cancel the consumers; what arrives meanwhile goes back. What was handed over can still be settled."""
+        """Cancel the consumer; what arrives meanwhile goes back. What was handed over can still be settled."""
         self._stopped = True
         self.ended.set()
         with contextlib.suppress(BrokerUnavailable), lost_broker_is_unavailable():
-            async with asyncio.timeout(_STOP_DEADLINE_S):
-                if self._registering is not None:
-                    await self._registering
-                for tag in self._tags:
-                    await self._channel.basic_cancel(tag)
+            if self._tag is not None and not self._channel.is_closed:
+                async with asyncio.timeout(_ANSWER_DEADLINE_S):
+                    await self._channel.basic_cancel(self._tag)
         self._close_when_settled()
 
     async def settle(self, delivery: RabbitMQDelivery, verdict: Basic.Ack | Basic.Nack) -> None:
         """Tell the broker the verdict on a delivery, once; without effect if the channel is gone."""
-        if self._unsettled.pop(delivery.tag, None) is None:
+        if delivery.tag not in self._unsettled:
             return
+        self._unsettled.discard(delivery.tag)
         with contextlib.suppress(BrokerUnavailable), lost_broker_is_unavailable():
             try:
-                async with asyncio.timeout(_SETTLE_DEADLINE_S):
+                async with asyncio.timeout(_ANSWER_DEADLINE_S):
                     await self._send(verdict)
             except TimeoutError:
                 self._connection.discard(self._channel)
             except asyncio.CancelledError:
-                self._unsettled[delivery.tag] = delivery.queue
+                self._unsettled.add(delivery.tag)
                 raise
         self._close_when_settled()
 
     def holds(self, delivery: RabbitMQDelivery) -> bool:
         """Whether the delivery can still be settled."""
         return delivery.tag in self._unsettled
-
-    def unsettled(self) -> Counter[QueueName]:
-        """Count the deliveries, by queue, that this process has and the broker waits for."""
-        return Counter(self._unsettled.values())
-
-    async def _register(self, lane: str, prefetch: int, hand_over: Callable[[RabbitMQDelivery], None]) -> None:
-        with lost_broker_is_unavailable():
-            self._channel.on_consumer_cancel_callbacks.add(lambda _: self.ended.set())
-            await self._channel.basic_qos(prefetch_count=prefetch)
-            for queue in queues_of(lane):
-                if self._stopped:
-                    return
-                registered = await self._channel.basic_consume(
-                    queue_name(queue), partial(self._on_delivery, queue, hand_over)
-                )
-                self._tags.add(str(registered.consumer_tag))
-
-    async def _on_delivery(
-        self, queue: QueueName, hand_over: Callable[[RabbitMQDelivery], None], delivered: DeliveredMessage
-    ) -> None:
-        # Closing a channel cancels its callbacks, so this one hands over and does nothing else.
-        delivery = RabbitMQDelivery(delivered, queue, self)
-        self._unsettled[delivery.tag] = queue
-        if self._stopped:
-            await delivery.give_back()
-        elif not self._channel.is_closed:
-            hand_over(delivery)
 
     async def _send(self, verdict: Basic.Ack | Basic.Nack) -> None:
         # Without waiting for the socket to drain, so that a cancelled settling has either been sent or not.
