@@ -1,0 +1,35 @@
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: help install demo test check bench fmt
+
+help: ## say what can be made
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## make .venv with the pinned packages and the command `forebay`
+
+$(INSTALLED): .ci/install requirements.lock requirements-build.lock pyproject.toml
+	@PYTHON="$(PYTHON)" .ci/install
+	@touch $@
+
+demo: install ## a real batch through real queues, against a simulated provider
+	@$(BIN)/forebay demo
+
+test: install ## every test; sets up its own servers. ARGS="-k name" picks some
+	@$(BIN)/pytest $(ARGS)
+
+check: install ## style, types, and which way imports go
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: install ## every benchmark, or the one named: make bench B=name
+	@for file in benchmarks/$(or $(B),*).py; do \
+		if [ -f "$$file" ]; then echo "== $$file"; $(BIN)/python "$$file" || exit 1; \
+		else echo "There is no $$file."; fi; \
+	done
+
+fmt: install ## bring the code into its form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
