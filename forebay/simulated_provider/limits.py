@@ -88,7 +88,11 @@ class Meter:
         requests_wait = self._requests.wait_s(1, now) if self._requests else 0.0
         tokens_wait = self._tokens.wait_s(tokens, now) if self._tokens else 0.0
         if self._tokens and tokens > self._tokens.per_minute:
-            raise self._refusal("tokens", f"{tokens} tokens are more than the limit of a whole minute.", _MINUTE_S)
+            raise self._refusal(
+                "tokens",
+                f"Request too large: it needs {tokens} tokens, more than the limit of a whole minute.",
+                _MINUTE_S,
+            )
         if requests_wait or tokens_wait:
             unit, wait = ("requests", requests_wait) if requests_wait >= tokens_wait else ("tokens", tokens_wait)
             raise self._refusal(unit, f"The limit of {unit} per minute is reached.", max(requests_wait, wait))

@@ -16,8 +16,8 @@ MOST_PIECES: Final = 40
 _SHORTEST_PIECE: Final = 16
 
 
-class HungUp(ConnectionResetError):
-    """The connection was closed by a fault, not by the client."""
+class HungUp(asyncio.CancelledError):
+    """The connection was closed by a fault, not by the client. aiohttp ends a cancelled handler without a word."""
 
 
 def hang_up(http: web.Request) -> None:

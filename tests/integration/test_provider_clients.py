@@ -128,6 +128,14 @@ async def test_a_real_limit_says_how_long_to_wait(client: OpenAIHttpClient, prov
     assert 0 < caught.value.retry_after_s <= 10
 
 
+async def test_a_request_larger_than_a_whole_minutes_limit_is_not_waited_for(
+    client: OpenAIHttpClient, provider: SimulatedProvider
+) -> None:
+    await provider.limits(tpm=100)
+    with pytest.raises(ContextWindowExceeded):
+        await client.call(deployment(provider.url), CHAT, question(max_tokens=200))
+
+
 async def test_a_wrong_key_is_the_deployments_fault_and_is_not_shown(
     client: OpenAIHttpClient, provider: SimulatedProvider
 ) -> None:

@@ -13,8 +13,11 @@ Two decisions of ours:
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
+
+import orjson
 
 from shared.adapters.providers.complaint import Complaint, read_complaint
 from shared.adapters.providers.retry_after import read_wait_s
@@ -111,6 +114,8 @@ _SIGNS_OF_A_LIMIT: Final = (
     "'code': 429",
     "throttlingexception",
 )
+_SIGN_OF_NO_CONNECTION: Final = "exception - connection error."
+"""LiteLLM gives a broken connection the status 500."""
 
 _BY_LITELLM_CLASS: Final[Mapping[str, Kind]] = MappingProxyType(
     {
@@ -153,7 +158,8 @@ _BY_LITELLM_CLASS: Final[Mapping[str, Kind]] = MappingProxyType(
 _CLEAR_CLASSES: Final = frozenset(
     {"AuthenticationError", "NotFoundError", "LiteLLMUnknownProvider", "Timeout", "PaymentRequiredError"}
 )
-_CLASSES_FOR_ANY_STATUS: Final = frozenset({"APIError", "MidStreamFallbackError", "MockException"})
+_CLASSES_FOR_ANY_STATUS: Final = frozenset({"APIError", "BadRequestError", "MidStreamFallbackError", "MockException"})
+"""Exceptions that LiteLLM raises for other statuses than their name says: a 401 has been seen as a BadRequestError."""
 
 
 def from_response(status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
@@ -175,7 +181,7 @@ def from_litellm(error: Exception) -> ProviderError:
         return UnexpectedAnswer(f"LiteLLM failed unexpectedly ({type(error).__name__}).")
     status = _status_of(error)
     text = str(getattr(error, "message", "") or error)
-    complaint = Complaint(code=None, type=None, param=None, message=text, text=text)
+    complaint = _complaint_of(error, text)
     kind = _of_status(status) if status and known in _CLASSES_FOR_ANY_STATUS else _BY_LITELLM_CLASS[known]
     if known not in _CLEAR_CLASSES:
         kind = _of_signs(kind, complaint, text)
@@ -188,6 +194,13 @@ def headers_of(error: Exception) -> dict[str, str]:
     if not headers:
         headers = getattr(getattr(error, "response", None), "headers", None)
     return {str(name).lower(): str(value) for name, value in dict(headers or {}).items()}
+
+
+def _complaint_of(error: Exception, text: str) -> Complaint:
+    """Take the provider's own names from the error object that LiteLLM may have kept, and the words from its text."""
+    body = getattr(error, "body", None)
+    kept = read_complaint(orjson.dumps({"error": body}).decode()) if isinstance(body, dict) else read_complaint("")
+    return replace(kept, message=text, text=text)
 
 
 def _status_of(error: Exception) -> int | None:
@@ -211,7 +224,7 @@ def _of_signs(kind: Kind, complaint: Complaint, text: str) -> Kind:
             return meant
     if kind is not AuthenticationFailed and any(word in signs for word in _SIGNS_OF_A_LIMIT):
         return RateLimited
-    return kind
+    return ConnectionFailed if kind is Overloaded and _SIGN_OF_NO_CONNECTION in signs else kind
 
 
 def _build(kind: Kind, complaint: Complaint, status: int | None, wait_s: float | None) -> ProviderError:

@@ -7,6 +7,7 @@ import asyncio
 import importlib
 import logging
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -119,6 +120,9 @@ def _import_quietly() -> Any:  # noqa: ANN401 - as above
         logger.handlers = [logging.NullHandler()]
         logger.propagate = False
         logger.setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", message="Item '.*' on TypedDict class", category=UserWarning)
+    litellm.ModelResponse()  # pydantic builds its classes at their first use, which would hold up the event loop
+    litellm.EmbeddingResponse()
     return litellm
 
 
