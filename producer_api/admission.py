@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from starlette.requests import Request
@@ -18,6 +19,7 @@ from starlette.requests import Request
 from producer_api.authentication import Authentication
 from producer_api.body import JSON_TYPES, read_body, require_content_type
 from producer_api.drafts import Arrival, Draft, Drafting
+from producer_api.gathering import Gathering
 from producer_api.parts import ApiParts
 from shared.domain.errors import (
     ForebayError,
@@ -44,9 +46,10 @@ class Admission:
     """The only way in."""
 
     def __init__(self, parts: ApiParts) -> None:
-        """Use the ports in ``parts``; nothing is kept between two calls."""
+        """Use the ports in ``parts``."""
         self._authentication = Authentication(parts.keyring)
         self._drafting = Drafting(parts.catalog, parts.cache_default, parts.clock)
+        self._gathering = Gathering(self.admit_all)
         self._parts = parts
 
     async def admit(self, request: Request) -> Job:
@@ -59,7 +62,7 @@ class Admission:
         require_content_type(request, JSON_TYPES)
         body = await read_body(request, self._parts.body_limit)
         arrival = Arrival(body, idempotency_key_of(request), traceparent=traceparent_of(request))
-        [admitted] = await self.admit_all(principal.team, [arrival])
+        admitted = await self._gathering.admit(principal.team, arrival)
         if isinstance(admitted, ForebayError):
             raise admitted
         return admitted
@@ -97,7 +100,7 @@ class Admission:
 
     async def _record(self, team: str, drafts: list[Draft]) -> list[Admitted]:
         accepted = await self._parts.store.accept([draft.new_job() for draft in drafts])
-        return [await self._recorded(team, draft, found) for draft, found in zip(drafts, accepted, strict=True)]
+        return await asyncio.gather(*map(partial(self._recorded, team), drafts, accepted))
 
     async def _recorded(self, team: str, draft: Draft, found: Accepted) -> Admitted:
         if found.acceptance is Acceptance.CONFLICT:

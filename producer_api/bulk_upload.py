@@ -24,7 +24,7 @@ from shared.domain.errors import ForebayError, InvalidInput, StoreUnavailable, U
 from shared.domain.job_store import Batch
 
 GROUP_LINES: Final = 128
-GROUP_BYTES: Final = 1024 * 1024
+GROUP_BYTES: Final = 256 * 1024
 """A group is handed over when it has that many lines or bytes."""
 
 GROUPS_UNDER_WAY: Final = 4

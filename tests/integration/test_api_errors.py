@@ -207,7 +207,7 @@ REQUESTS = st.dictionaries(st.sampled_from(["model", "messages", "input", "strea
 BODIES = st.binary(max_size=200) | (CHANGED | REQUESTS | VALUES).map(orjson.dumps)
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(bodies=st.lists(BODIES, min_size=1, max_size=8))
 def test_no_body_whatever_breaks_the_api(looping_api: tuple[asyncio.Runner, Api], bodies: list[bytes]) -> None:
     runner, api = looping_api
