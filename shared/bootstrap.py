@@ -14,11 +14,12 @@ from shared.adapters.redis.answer_cache import RedisAnswerCache
 from shared.adapters.redis.connection import connect
 from shared.adapters.redis.job_feed import RedisJobFeed
 from shared.adapters.redis.job_store import RedisJobStore
+from shared.adapters.redis.safety import unsafe_settings
 from shared.adapters.redis.worker_leases import RedisWorkerLeases
 from shared.adapters.telemetry.log_sink import log_sink
 from shared.domain.answer_cache import AnswerCache
-from shared.domain.clock import Clock
-from shared.domain.errors import ConfigurationError
+from shared.domain.clock import Clock, SystemClock
+from shared.domain.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
 from shared.domain.events import Emit
 from shared.domain.job_store import JobFeed, JobStore, WorkerLeases
 from shared.domain.providers import ProviderClient
@@ -26,6 +27,7 @@ from shared.domain.routing import ClientKind
 from shared.domain.usage import Price
 from shared.domain.work_queue import WorkQueue
 from shared.settings import LogLevel, Settings
+from shared.wire.config_check import Finding, Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,33 @@ async def provider_clients() -> AsyncIterator[Mapping[ClientKind, ProviderClient
             await client.close()
 
 
+async def check_servers(settings: Settings) -> list[Finding]:
+    """Look whether the servers that the settings name can be reached, and whether they keep what they are given.
+
+    The embedded servers are not looked at: nobody else can set them up wrongly.
+    """
+    found: list[Finding] = []
+    if settings.redis_url is not None:
+        client = connect(settings.redis_url.get_secret_value())
+        try:
+            unsafe = await unsafe_settings(client)
+        except StoreUnavailable as error:
+            found.append(Finding(Level.ERROR, "FOREBAY_REDIS_URL", error.message))
+        else:
+            found += [Finding(Level.WARNING, "FOREBAY_REDIS_URL", sentence) for sentence in unsafe]
+        finally:
+            await client.aclose()
+    if settings.amqp_url is not None:
+        broker = _rabbitmq(settings.amqp_url.get_secret_value(), SystemClock(), sink("error"))
+        try:
+            await broker.open()
+        except BrokerUnavailable as error:
+            found.append(Finding(Level.ERROR, "FOREBAY_AMQP_URL", error.message))
+        finally:
+            await broker.close()
+    return found
+
+
 def price_of(model: str) -> Price | None:
     """Give the public price of a model, from the table that LiteLLM ships; None: not known."""
     return _price_table().price(model)
@@ -132,9 +161,7 @@ def _price_table() -> PriceTable:
 
 def _work_queue(servers: Servers, client: object, clock: Clock, emit: Emit) -> WorkQueue:
     if servers.amqp_url is not None:
-        from shared.adapters.rabbitmq.work_queue import RabbitMQWorkQueue  # noqa: PLC0415 - 0.3 s that streams save
-
-        return RabbitMQWorkQueue(servers.amqp_url, clock, emit)
+        return _rabbitmq(servers.amqp_url, clock, emit)
     from shared.adapters.streams.work_queue import StreamsWorkQueue  # noqa: PLC0415 - the twin is lazy as well
 
     if not isinstance(client, Redis):
@@ -142,3 +169,9 @@ def _work_queue(servers: Servers, client: object, clock: Clock, emit: Emit) -> W
             "FOREBAY_AMQP_URL", None, "a RabbitMQ URL: queues in a Redis Cluster are not supported"
         )
     return StreamsWorkQueue(client, clock, emit)
+
+
+def _rabbitmq(url: str, clock: Clock, emit: Emit) -> WorkQueue:
+    from shared.adapters.rabbitmq.work_queue import RabbitMQWorkQueue  # noqa: PLC0415 - 0.3 s that streams save
+
+    return RabbitMQWorkQueue(url, clock, emit)

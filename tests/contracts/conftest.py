@@ -17,9 +17,6 @@ from tests.contracts.transports import (
     Transport,
 )
 from tests.servers.proxy import Proxy, proxy_to
-from tests.servers.rabbitmq import rabbitmq_url, restartable_rabbitmq
-
-__all__ = ["rabbitmq_url", "restartable_rabbitmq"]
 
 
 @pytest.fixture(params=["rabbitmq", "streams"])
