@@ -37,9 +37,16 @@ _LEVELS: Final[dict[type[Event], int]] = {
 }
 """Everything else is information."""
 
+_SAID_BY_EVENTS: Final = ("aio_pika", "aiormq")
+"""Libraries whose own log lines would only repeat our events, a line for every try."""
+
 
 def log_sink(level: str) -> Emit:
     """Give a sink that writes events of at least ``level`` (``debug``, ``info``, ``warning``, ``error``) to stderr."""
+    for name in _SAID_BY_EVENTS:
+        library = logging.getLogger(name)
+        library.addHandler(logging.NullHandler())
+        library.propagate = False
     is_for_people = sys.stderr.isatty()
     threshold = logging.getLevelNamesMapping()[level.upper()]
     logger = structlog.wrap_logger(
