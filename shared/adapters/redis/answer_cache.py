@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import orjson
 
+from shared.adapters.redis import keys as names
 from shared.adapters.redis.connection import Client
-from shared.adapters.redis.keys import answer
 from shared.adapters.redis.round_trips import RoundTrips
 from shared.domain.answer_cache import CachedAnswer, CacheKey
 from shared.domain.usage import Usage
@@ -20,7 +20,7 @@ class RedisAnswerCache:
 
     async def look_up(self, key: CacheKey) -> CachedAnswer | None:
         """Give the answer, if there is one."""
-        return _answer_from(await self._server.send(("GET", answer(key))))
+        return _answer_from(await self._server.send(("GET", names.answer(key))))
 
     async def look_up_many(self, keys: Sequence[CacheKey | None]) -> list[CachedAnswer | None]:
         """Give the answers in the order of ``keys``: one command a team, because teams may live on different nodes."""
@@ -29,17 +29,17 @@ class RedisAnswerCache:
             by_team.setdefault(key.team, {})[key] = None
         if not by_team:
             return [None] * len(keys)
-        replies = await self._server.send_all([("MGET", *map(answer, wanted)) for wanted in by_team.values()])
+        replies = await self._server.send_all([("MGET", *map(names.answer, wanted)) for wanted in by_team.values()])
         found: dict[CacheKey | None, CachedAnswer | None] = {}
         for wanted, bodies in zip(by_team.values(), replies, strict=True):
             found |= zip(wanted, map(_answer_from, bodies), strict=True)
         return [found.get(key) for key in keys]
 
-    async def store(self, key: CacheKey, answer_given: CachedAnswer, ttl_s: float) -> None:
+    async def store(self, key: CacheKey, answer: CachedAnswer, ttl_s: float) -> None:
         """Keep the answer for ``ttl_s`` seconds; with none left, not at all."""
         milliseconds = int(ttl_s * 1000)
         if milliseconds > 0:
-            await self._server.send(("SET", answer(key), orjson.dumps(answer_given), "PX", milliseconds))
+            await self._server.send(("SET", names.answer(key), orjson.dumps(answer), "PX", milliseconds))
 
 
 def _answer_from(body: bytes | None) -> CachedAnswer | None:

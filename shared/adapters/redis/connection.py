@@ -65,8 +65,9 @@ class _WaitsForConnections(ConnectionPool):
     """Waits for a free connection, and keeps its books in steps that no cancellation can split.
 
     redis-py disconnects when a command is cancelled between its request and its reply, so that nobody reads
-    another's reply. What its own pools lack: a second cancellation while a connection is handed back would
-    lose the connection for good, because they wait for a lock there.
+    another's reply. Its own waiting pool is not used, because there a caller that is cancelled while it waits
+    can take a free connection's signal with it (``asyncio.Condition`` before Python 3.13), and the next one
+    waits in vain.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as the pool it extends

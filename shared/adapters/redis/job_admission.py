@@ -49,6 +49,8 @@ class JobAdmission:
         return found
 
     async def _accept(self, jobs: Sequence[NewJob]) -> list[Accepted]:
+        # In a cluster the set of teams may live on another node, so this can miss the first job of a new team if the
+        # process dies right here; the team's next job makes up for it.
         waiting = sorted({job.spec.team for job in jobs if job.outcome is None})
         note_teams = [("SADD", TEAMS, *waiting)] if waiting else []
         replies = await self._server.run_all([self._acceptance_of(job) for job in jobs], before=note_teams)

@@ -10,6 +10,7 @@ import pytest
 
 from shared.adapters.redis.connection import Client, connect
 from shared.adapters.redis.job_store import RedisJobStore
+from shared.domain.job_store import JobStore
 from tests.contracts.store.servers import StoreServer
 
 
@@ -51,5 +52,5 @@ async def client(store_url: str) -> AsyncIterator[Client]:
 
 
 @pytest.fixture
-def store(client: Client) -> RedisJobStore:
+def store(client: Client) -> JobStore:
     return RedisJobStore(client)

@@ -11,7 +11,7 @@ from shared.adapters.redis.connection import Client, connect
 from shared.adapters.redis.job_feed import RedisJobFeed
 from shared.adapters.redis.job_store import RedisJobStore
 from shared.domain.job import JobStatus
-from shared.domain.job_store import JobChange
+from shared.domain.job_store import JobChange, JobStore
 from tests.contracts.store.examples import ATTEMPT, FAILURE, SUCCESS, TEAM, a_spec, claimed, finished, new, queued
 from tests.contracts.store.servers import StoreServer
 
@@ -28,7 +28,7 @@ async def test_a_follower_is_told_first_that_it_follows(client: Client) -> None:
         assert await _next(changes) is None
 
 
-async def test_every_end_of_a_job_is_announced(client: Client, store: RedisJobStore) -> None:
+async def test_every_end_of_a_job_is_announced(client: Client, store: JobStore) -> None:
     succeeded, failed, cancelled, at_once = (a_spec() for _ in range(4))
     await store.accept([new(succeeded), new(failed), new(cancelled)])
     async with aclosing(RedisJobFeed(client).follow()) as changes:
@@ -45,7 +45,7 @@ async def test_every_end_of_a_job_is_announced(client: Client, store: RedisJobSt
         ]
 
 
-async def test_what_is_not_an_end_is_not_announced_and_an_end_only_once(client: Client, store: RedisJobStore) -> None:
+async def test_what_is_not_an_end_is_not_announced_and_an_end_only_once(client: Client, store: JobStore) -> None:
     spec = a_spec()
     async with aclosing(RedisJobFeed(client).follow()) as changes:
         assert await _next(changes) is None
@@ -64,7 +64,7 @@ async def test_what_is_not_an_end_is_not_announced_and_an_end_only_once(client: 
         ]
 
 
-async def test_every_follower_hears_everything(client: Client, store: RedisJobStore) -> None:
+async def test_every_follower_hears_everything(client: Client, store: JobStore) -> None:
     feed, spec = RedisJobFeed(client), a_spec()
     async with aclosing(feed.follow()) as first, aclosing(feed.follow()) as second:
         assert [await _next(first), await _next(second)] == [None, None]
@@ -110,9 +110,7 @@ async def test_a_follower_notices_a_server_that_fell_silent(monkeypatch: pytest.
         server.remove()
 
 
-async def test_a_quiet_feed_is_no_lost_one(
-    client: Client, store: RedisJobStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_quiet_feed_is_no_lost_one(client: Client, store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_feed, "SILENCE_S", 0.02)
     async with aclosing(RedisJobFeed(client).follow()) as changes:
         assert await _next(changes) is None
@@ -124,7 +122,7 @@ async def test_a_quiet_feed_is_no_lost_one(
         assert await hearing == JobChange(spec.id, JobStatus.SUCCEEDED)
 
 
-async def test_a_follower_that_is_cancelled_gives_its_connection_back(client: Client, store: RedisJobStore) -> None:
+async def test_a_follower_that_is_cancelled_gives_its_connection_back(client: Client, store: JobStore) -> None:
     async def follow() -> None:
         async with aclosing(RedisJobFeed(client).follow()) as changes:
             async for _ in changes:

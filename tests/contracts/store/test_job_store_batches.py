@@ -5,11 +5,10 @@ from dataclasses import replace
 import pytest
 
 from shared.adapters.redis.connection import Client
-from shared.adapters.redis.job_store import RedisJobStore
 from shared.adapters.redis.keys import of_team
 from shared.domain.errors import NotFound
 from shared.domain.job import JobSpec, JobStatus, Outcome
-from shared.domain.job_store import DEFAULT_RETENTION_S, Batch
+from shared.domain.job_store import DEFAULT_RETENTION_S, Batch, JobStore
 from tests.contracts.store.examples import (
     ATTEMPT,
     FAILURE,
@@ -23,31 +22,31 @@ from tests.contracts.store.examples import (
 )
 
 
-async def _with_jobs(store: RedisJobStore, count: int) -> list[JobSpec]:
+async def _with_jobs(store: JobStore, count: int) -> list[JobSpec]:
     await store.open_batch(a_batch())
     specs = [a_spec(batch_id="batch_1") for _ in range(count)]
     await store.accept([new(spec) for spec in specs])
     return specs
 
 
-async def _progress(store: RedisJobStore) -> Batch:
+async def _progress(store: JobStore) -> Batch:
     batch = await store.batch(TEAM, "batch_1")
     assert batch is not None
     return batch
 
 
-async def test_a_batch_is_given_back_as_it_was_opened(store: RedisJobStore) -> None:
+async def test_a_batch_is_given_back_as_it_was_opened(store: JobStore) -> None:
     for batch in (a_batch(), replace(a_batch("batch_2"), endpoint=None, is_open=False)):
         assert await store.open_batch(batch) == batch
         assert await store.batch(TEAM, batch.id) == batch
 
 
-async def test_opening_a_batch_again_keeps_its_progress(store: RedisJobStore) -> None:
+async def test_opening_a_batch_again_keeps_its_progress(store: JobStore) -> None:
     await _with_jobs(store, 2)
     assert (await store.open_batch(a_batch())).total == 2
 
 
-async def test_a_batch_that_was_never_opened_is_not_there(store: RedisJobStore) -> None:
+async def test_a_batch_that_was_never_opened_is_not_there(store: JobStore) -> None:
     await store.accept([new(a_spec(batch_id="batch_1"))])
     assert await store.batch(TEAM, "batch_1") is None
     with pytest.raises(NotFound):
@@ -55,14 +54,14 @@ async def test_a_batch_that_was_never_opened_is_not_there(store: RedisJobStore) 
     assert await store.batch(TEAM, "batch_1") is None
 
 
-async def test_a_team_sees_no_batch_of_another(store: RedisJobStore) -> None:
+async def test_a_team_sees_no_batch_of_another(store: JobStore) -> None:
     await store.open_batch(a_batch(team="a"))
     assert await store.batch("b", "batch_1") is None
     with pytest.raises(NotFound):
         await store.close_batch("b", "batch_1")
 
 
-async def test_every_end_of_a_job_is_counted(store: RedisJobStore) -> None:
+async def test_every_end_of_a_job_is_counted(store: JobStore) -> None:
     specs = await _with_jobs(store, 5)
     await finished(store, specs[0], SUCCESS)
     await finished(store, specs[1], FAILURE)
@@ -73,14 +72,14 @@ async def test_every_end_of_a_job_is_counted(store: RedisJobStore) -> None:
     assert batch.finished == 4
 
 
-async def test_a_job_answered_at_once_is_counted_at_once(store: RedisJobStore) -> None:
+async def test_a_job_answered_at_once_is_counted_at_once(store: JobStore) -> None:
     await store.open_batch(a_batch())
     await store.accept([new(a_spec(batch_id="batch_1"), outcome=SUCCESS)])
     batch = await _progress(store)
     assert (batch.total, batch.succeeded) == (1, 1)
 
 
-async def test_repeats_are_counted_once(store: RedisJobStore) -> None:
+async def test_repeats_are_counted_once(store: JobStore) -> None:
     [spec] = await _with_jobs(store, 1)
     await store.accept([new(spec)])
     await store.accept([new(a_spec(batch_id="batch_1"), key="k"), new(a_spec(batch_id="batch_1"), key="k")])
@@ -92,7 +91,7 @@ async def test_repeats_are_counted_once(store: RedisJobStore) -> None:
     assert (batch.total, batch.finished, batch.succeeded) == (2, 1, 1)
 
 
-async def test_a_batch_is_finished_when_it_is_closed_and_its_last_job_ends(store: RedisJobStore) -> None:
+async def test_a_batch_is_finished_when_it_is_closed_and_its_last_job_ends(store: JobStore) -> None:
     first, second = await _with_jobs(store, 2)
     await finished(store, first)
     closed = await store.close_batch(TEAM, "batch_1")
@@ -101,7 +100,7 @@ async def test_a_batch_is_finished_when_it_is_closed_and_its_last_job_ends(store
     assert (await _progress(store)).finished_at is not None
 
 
-async def test_a_batch_whose_jobs_all_ended_is_finished_when_it_is_closed(store: RedisJobStore) -> None:
+async def test_a_batch_whose_jobs_all_ended_is_finished_when_it_is_closed(store: JobStore) -> None:
     [spec] = await _with_jobs(store, 1)
     await finished(store, spec)
     assert (await _progress(store)).finished_at is None
@@ -110,12 +109,12 @@ async def test_a_batch_whose_jobs_all_ended_is_finished_when_it_is_closed(store:
     assert await store.close_batch(TEAM, "batch_1") == closed
 
 
-async def test_an_empty_batch_is_finished_when_it_is_closed(store: RedisJobStore) -> None:
+async def test_an_empty_batch_is_finished_when_it_is_closed(store: JobStore) -> None:
     await store.open_batch(a_batch())
     assert (await store.close_batch(TEAM, "batch_1")).finished_at is not None
 
 
-async def test_an_unfinished_batch_is_kept_twice_as_long(store: RedisJobStore, client: Client) -> None:
+async def test_an_unfinished_batch_is_kept_twice_as_long(store: JobStore, client: Client) -> None:
     [spec] = await _with_jobs(store, 1)
     keys = [of_team(TEAM).batch("batch_1"), of_team(TEAM).batch_jobs("batch_1")]
     assert all([await client.ttl(key) > DEFAULT_RETENTION_S for key in keys])
@@ -125,14 +124,14 @@ async def test_an_unfinished_batch_is_kept_twice_as_long(store: RedisJobStore, c
     assert all([0 < await client.ttl(key) <= DEFAULT_RETENTION_S for key in keys])
 
 
-async def test_a_job_whose_batch_was_lost_still_ends(store: RedisJobStore, client: Client) -> None:
+async def test_a_job_whose_batch_was_lost_still_ends(store: JobStore, client: Client) -> None:
     [spec] = await _with_jobs(store, 1)
     await client.flushdb()
     await finished(store, spec)
     assert await store.batch(TEAM, "batch_1") is None
 
 
-async def test_a_lost_record_made_again_is_counted_once(store: RedisJobStore, client: Client) -> None:
+async def test_a_lost_record_made_again_is_counted_once(store: JobStore, client: Client) -> None:
     [spec] = await _with_jobs(store, 1)
     await client.delete(of_team(TEAM).job(spec.id))
     await finished(store, spec)

@@ -8,7 +8,7 @@ from shared.adapters.redis.connection import Client
 from shared.adapters.redis.job_store import RedisJobStore
 from shared.adapters.redis.keys import of_team
 from shared.domain.job import JobStatus, Outcome
-from shared.domain.job_store import DEFAULT_RETENTION_S, ClaimResult, JobFilter
+from shared.domain.job_store import DEFAULT_RETENTION_S, ClaimResult, JobFilter, JobStore
 from tests.contracts.store.examples import (
     ATTEMPT,
     FAILED_ATTEMPT,
@@ -25,7 +25,7 @@ from tests.contracts.store.examples import (
 from tests.eventually import eventually
 
 
-async def test_a_claimed_job_runs(store: RedisJobStore) -> None:
+async def test_a_claimed_job_runs(store: JobStore) -> None:
     spec = await queued(store)
     claim = await store.claim(spec, "w1")
     assert (claim.result, claim.holder, claim.starts, claim.attempts) == (ClaimResult.GRANTED, "w1", 1, ())
@@ -34,27 +34,27 @@ async def test_a_claimed_job_runs(store: RedisJobStore) -> None:
     assert job.started_at is not None
 
 
-async def test_a_job_claimed_before_its_confirm_is_noted_runs_all_the_same(store: RedisJobStore) -> None:
+async def test_a_job_claimed_before_its_confirm_is_noted_runs_all_the_same(store: JobStore) -> None:
     spec = a_spec()
     await store.accept([new(spec)])
     assert (await store.claim(spec, "w1")).result is ClaimResult.GRANTED
 
 
-async def test_a_held_job_is_refused_and_its_holder_named(store: RedisJobStore) -> None:
+async def test_a_held_job_is_refused_and_its_holder_named(store: JobStore) -> None:
     spec = await queued(store)
     await claimed(store, spec, "w1")
     claim = await store.claim(spec, "w2")
     assert (claim.result, claim.holder, claim.starts) == (ClaimResult.HELD, "w1", 1)
 
 
-async def test_a_worker_is_told_that_it_holds_the_job_itself(store: RedisJobStore) -> None:
+async def test_a_worker_is_told_that_it_holds_the_job_itself(store: JobStore) -> None:
     spec = await queued(store)
     await claimed(store, spec, "w1")
     claim = await store.claim(spec, "w1")
     assert (claim.result, claim.holder) == (ClaimResult.HELD, "w1")
 
 
-async def test_of_twenty_workers_one_gets_the_job(store: RedisJobStore) -> None:
+async def test_of_twenty_workers_one_gets_the_job(store: JobStore) -> None:
     spec = await queued(store)
     claims = await asyncio.gather(*(store.claim(spec, f"w{number}") for number in range(20)))
     results = [claim.result for claim in claims]
@@ -63,7 +63,7 @@ async def test_of_twenty_workers_one_gets_the_job(store: RedisJobStore) -> None:
     assert claims[int(winner[1:])].result is ClaimResult.GRANTED
 
 
-async def test_a_dead_workers_job_is_taken_over(store: RedisJobStore) -> None:
+async def test_a_dead_workers_job_is_taken_over(store: JobStore) -> None:
     spec = await queued(store)
     first = await claimed(store, spec, "w1")
     second = await store.claim(spec, "w2", instead_of="w1")
@@ -71,7 +71,7 @@ async def test_a_dead_workers_job_is_taken_over(store: RedisJobStore) -> None:
     assert second.fence > first.fence
 
 
-async def test_a_job_is_taken_only_from_the_worker_that_was_found_dead(store: RedisJobStore) -> None:
+async def test_a_job_is_taken_only_from_the_worker_that_was_found_dead(store: JobStore) -> None:
     spec = await queued(store)
     await claimed(store, spec, "w1")
     await store.claim(spec, "w2", instead_of="w1")
@@ -79,7 +79,7 @@ async def test_a_job_is_taken_only_from_the_worker_that_was_found_dead(store: Re
     assert (third.result, third.holder) == (ClaimResult.HELD, "w2")
 
 
-async def test_a_superseded_workers_result_is_refused(store: RedisJobStore) -> None:
+async def test_a_superseded_workers_result_is_refused(store: JobStore) -> None:
     spec = await queued(store)
     stale = await claimed(store, spec, "w1")
     current = await store.claim(spec, "w2", instead_of="w1")
@@ -92,7 +92,7 @@ async def test_a_superseded_workers_result_is_refused(store: RedisJobStore) -> N
 
 
 @pytest.mark.parametrize("outcome", [SUCCESS, FAILURE, Outcome(JobStatus.EXPIRED)])
-async def test_a_finished_job_is_read_as_it_was_written(store: RedisJobStore, outcome: Outcome) -> None:
+async def test_a_finished_job_is_read_as_it_was_written(store: JobStore, outcome: Outcome) -> None:
     spec = await queued(store)
     claim = await claimed(store, spec)
     assert await store.finish(spec, claim.fence, outcome, ATTEMPT)
@@ -103,7 +103,7 @@ async def test_a_finished_job_is_read_as_it_was_written(store: RedisJobStore, ou
     assert job.started_at <= job.finished_at
 
 
-async def test_a_finish_repeated_is_true_and_changes_nothing(store: RedisJobStore) -> None:
+async def test_a_finish_repeated_is_true_and_changes_nothing(store: JobStore) -> None:
     spec = await queued(store)
     claim = await claimed(store, spec)
     assert await store.finish(spec, claim.fence, SUCCESS, ATTEMPT)
@@ -113,14 +113,14 @@ async def test_a_finish_repeated_is_true_and_changes_nothing(store: RedisJobStor
 
 
 @pytest.mark.parametrize("outcome", [SUCCESS, FAILURE])
-async def test_a_final_job_is_not_run_again(store: RedisJobStore, outcome: Outcome) -> None:
+async def test_a_final_job_is_not_run_again(store: JobStore, outcome: Outcome) -> None:
     spec = await queued(store)
     await finished(store, spec, outcome)
     assert (await store.claim(spec, "w2", instead_of="w1")).result is ClaimResult.FINISHED
     assert (await seen(store, spec)).outcome == outcome
 
 
-async def test_a_released_job_waits_again_and_remembers_the_attempt(store: RedisJobStore) -> None:
+async def test_a_released_job_waits_again_and_remembers_the_attempt(store: JobStore) -> None:
     spec = await queued(store)
     first = await claimed(store, spec, "w1")
     assert await store.release(spec, first.fence, FAILED_ATTEMPT)
@@ -133,7 +133,7 @@ async def test_a_released_job_waits_again_and_remembers_the_attempt(store: Redis
     assert (await seen(store, spec)).attempts == (FAILED_ATTEMPT, ATTEMPT)
 
 
-async def test_a_release_without_an_attempt_takes_back_the_start(store: RedisJobStore) -> None:
+async def test_a_release_without_an_attempt_takes_back_the_start(store: JobStore) -> None:
     spec = await queued(store)
     first = await claimed(store, spec, "w1")
     assert await store.release(spec, first.fence, None)
@@ -144,7 +144,7 @@ async def test_a_release_without_an_attempt_takes_back_the_start(store: RedisJob
     assert second.fence > first.fence
 
 
-async def test_a_release_repeated_is_true_and_counts_once(store: RedisJobStore) -> None:
+async def test_a_release_repeated_is_true_and_counts_once(store: JobStore) -> None:
     spec = await queued(store)
     claim = await claimed(store, spec)
     assert await store.release(spec, claim.fence, FAILED_ATTEMPT)
@@ -152,7 +152,7 @@ async def test_a_release_repeated_is_true_and_counts_once(store: RedisJobStore) 
     assert (await seen(store, spec)).attempts == (FAILED_ATTEMPT,)
 
 
-async def test_a_released_job_cannot_be_finished_by_who_released_it(store: RedisJobStore) -> None:
+async def test_a_released_job_cannot_be_finished_by_who_released_it(store: JobStore) -> None:
     spec = await queued(store)
     claim = await claimed(store, spec)
     await store.release(spec, claim.fence, None)
@@ -160,7 +160,7 @@ async def test_a_released_job_cannot_be_finished_by_who_released_it(store: Redis
     assert (await seen(store, spec)).status is JobStatus.QUEUED
 
 
-async def test_starts_without_a_trace_are_counted(store: RedisJobStore) -> None:
+async def test_starts_without_a_trace_are_counted(store: JobStore) -> None:
     spec = await queued(store)
     await claimed(store, spec, "w0")
     for number in range(1, 4):
@@ -168,7 +168,7 @@ async def test_starts_without_a_trace_are_counted(store: RedisJobStore) -> None:
     assert (claim.starts, claim.attempts) == (4, ())
 
 
-async def test_a_cancelled_job_never_runs(store: RedisJobStore) -> None:
+async def test_a_cancelled_job_never_runs(store: JobStore) -> None:
     spec = await queued(store)
     job = await store.cancel(TEAM, spec.id)
     assert job is not None
@@ -177,7 +177,7 @@ async def test_a_cancelled_job_never_runs(store: RedisJobStore) -> None:
     assert (await store.claim(spec, "w1")).result is ClaimResult.FINISHED
 
 
-async def test_a_cancel_beats_the_finish_of_the_worker_that_runs_the_job(store: RedisJobStore) -> None:
+async def test_a_cancel_beats_the_finish_of_the_worker_that_runs_the_job(store: JobStore) -> None:
     spec = await queued(store)
     claim = await claimed(store, spec)
     await store.cancel(TEAM, spec.id)
@@ -186,7 +186,7 @@ async def test_a_cancel_beats_the_finish_of_the_worker_that_runs_the_job(store: 
     assert (await seen(store, spec)).status is JobStatus.CANCELLED
 
 
-async def test_a_cancel_comes_too_late_for_a_final_job(store: RedisJobStore) -> None:
+async def test_a_cancel_comes_too_late_for_a_final_job(store: JobStore) -> None:
     spec = await queued(store)
     await finished(store, spec)
     before = await seen(store, spec)
@@ -194,11 +194,11 @@ async def test_a_cancel_comes_too_late_for_a_final_job(store: RedisJobStore) -> 
     assert await seen(store, spec) == before
 
 
-async def test_cancelling_what_is_not_there_finds_nothing(store: RedisJobStore) -> None:
+async def test_cancelling_what_is_not_there_finds_nothing(store: JobStore) -> None:
     assert await store.cancel(TEAM, "job_none") is None
 
 
-async def test_cancel_or_finish_exactly_one_wins(store: RedisJobStore) -> None:
+async def test_cancel_or_finish_exactly_one_wins(store: JobStore) -> None:
     for _ in range(20):
         spec = await queued(store)
         claim = await claimed(store, spec)
@@ -206,7 +206,7 @@ async def test_cancel_or_finish_exactly_one_wins(store: RedisJobStore) -> None:
         assert (await seen(store, spec)).status is (JobStatus.SUCCEEDED if won else JobStatus.CANCELLED)
 
 
-async def test_a_lost_record_is_made_again_by_the_claim(store: RedisJobStore, client: Client) -> None:
+async def test_a_lost_record_is_made_again_by_the_claim(store: JobStore, client: Client) -> None:
     spec = await queued(store)
     before = await claimed(store, spec, "w1")
     await client.flushdb()
@@ -219,7 +219,7 @@ async def test_a_lost_record_is_made_again_by_the_claim(store: RedisJobStore, cl
     assert await store.finish(spec, claim.fence, SUCCESS, ATTEMPT)
 
 
-async def test_a_result_whose_record_was_lost_is_kept(store: RedisJobStore, client: Client) -> None:
+async def test_a_result_whose_record_was_lost_is_kept(store: JobStore, client: Client) -> None:
     spec = await queued(store)
     claim = await claimed(store, spec)
     await client.flushdb()
@@ -229,7 +229,7 @@ async def test_a_result_whose_record_was_lost_is_kept(store: RedisJobStore, clie
     assert (await store.list(TEAM, JobFilter(), None, 10)).jobs == (job,)
 
 
-async def test_a_release_whose_record_was_lost_keeps_the_attempt(store: RedisJobStore, client: Client) -> None:
+async def test_a_release_whose_record_was_lost_keeps_the_attempt(store: JobStore, client: Client) -> None:
     spec = await queued(store)
     claim = await claimed(store, spec)
     await client.flushdb()
@@ -239,7 +239,7 @@ async def test_a_release_whose_record_was_lost_keeps_the_attempt(store: RedisJob
     assert again.fence > claim.fence
 
 
-async def test_only_a_finished_job_has_an_end_of_retention(store: RedisJobStore, client: Client) -> None:
+async def test_only_a_finished_job_has_an_end_of_retention(store: JobStore, client: Client) -> None:
     spec = await queued(store)
     key = of_team(TEAM).job(spec.id)
     claim = await claimed(store, spec)
@@ -250,7 +250,7 @@ async def test_only_a_finished_job_has_an_end_of_retention(store: RedisJobStore,
     assert DEFAULT_RETENTION_S - 60 < await client.ttl(key) <= DEFAULT_RETENTION_S
 
 
-async def test_a_cancelled_job_has_an_end_of_retention(store: RedisJobStore, client: Client) -> None:
+async def test_a_cancelled_job_has_an_end_of_retention(store: JobStore, client: Client) -> None:
     spec = await queued(store)
     await store.cancel(TEAM, spec.id)
     assert await client.ttl(of_team(TEAM).job(spec.id)) > 0
@@ -267,7 +267,7 @@ async def test_a_job_is_gone_after_its_retention(client: Client) -> None:
     await eventually(is_gone)
 
 
-async def test_a_team_sees_no_job_of_another(store: RedisJobStore) -> None:
+async def test_a_team_sees_no_job_of_another(store: JobStore) -> None:
     teams = ["acme", "acme2", "a{c}me", "}{", "", "%", "acme:job", "ACME", "ünïcode"]
     specs = [await queued(store, a_spec(team=team)) for team in teams]
     for spec in specs:
@@ -279,7 +279,7 @@ async def test_a_team_sees_no_job_of_another(store: RedisJobStore) -> None:
     assert [(await seen(store, spec)).status for spec in specs] == [JobStatus.QUEUED] * len(specs)
 
 
-async def test_scripts_that_the_server_forgot_are_taught_again(store: RedisJobStore, client: Client) -> None:
+async def test_scripts_that_the_server_forgot_are_taught_again(store: JobStore, client: Client) -> None:
     specs = [a_spec() for _ in range(3)]
     await client.script_flush()
     assert len(await store.accept([new(spec) for spec in specs])) == 3

@@ -18,6 +18,7 @@ from shared.adapters.redis.worker_leases import RedisWorkerLeases
 from shared.domain.answer_cache import CachedAnswer, CacheKey
 from shared.domain.clock import SystemClock
 from shared.domain.errors import ConfigurationError, StoreUnavailable
+from shared.domain.job_store import JobStore
 from shared.domain.usage import Usage
 from tests.contracts.store.examples import TEAM, a_spec, new
 from tests.contracts.store.servers import SentinelServer, StoreServer
@@ -41,7 +42,7 @@ async def mortal_client(mortal_server: StoreServer) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
-async def _refused_in_time(store: RedisJobStore) -> None:
+async def _refused_in_time(store: JobStore) -> None:
     clock = SystemClock()
     begin = clock.monotonic()
     with pytest.raises(StoreUnavailable):
@@ -89,7 +90,26 @@ async def test_cancelled_calls_cost_the_pool_no_connection(mortal_client: Redis,
     assert await asyncio.gather(*(store.get(TEAM, "job_1") for _ in range(2 * MOST_CONNECTIONS))) == [None] * 128
 
 
-async def test_more_callers_than_connections_wait_for_their_turn(store: RedisJobStore) -> None:
+async def test_a_caller_cancelled_while_it_waits_takes_nobodys_turn(mortal_server: StoreServer) -> None:
+    client, chance = connect(f"redis://127.0.0.1:{mortal_server.port}/0?max_connections=4"), random.Random(1)
+
+    async def echo() -> bytes:
+        reply: bytes = await client.execute_command("ECHO", "x")
+        return reply
+
+    for _ in range(100):
+        calls = [asyncio.create_task(echo()) for _ in range(30)]
+        for _ in range(12):
+            for call in calls[:20]:
+                if chance.random() < 0.6:
+                    call.cancel()
+            await asyncio.sleep(0)
+        assert await asyncio.gather(*calls[20:]) == [b"x"] * 10
+        await asyncio.wait(calls)
+    await client.aclose()
+
+
+async def test_more_callers_than_connections_wait_for_their_turn(store: JobStore) -> None:
     assert await asyncio.gather(*(store.get(TEAM, "job_1") for _ in range(90))) == [None] * 90
 
 
@@ -133,7 +153,7 @@ async def test_a_cluster_that_is_not_there_is_unavailable(mortal_server: StoreSe
 
 
 async def test_a_server_that_refuses_a_command_is_unavailable_and_nothing_is_quoted(
-    client: Client, store: RedisJobStore
+    client: Client, store: JobStore
 ) -> None:
     spec = a_spec()
     await client.set(of_team(TEAM).job(spec.id), "not a hash")

@@ -5,9 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shared.adapters.redis.connection import Client, connect
-from shared.adapters.redis.job_store import RedisJobStore
 from shared.domain.job import JobStatus
-from shared.domain.job_store import Acceptance, Batch, ClaimResult
+from shared.domain.job_store import Acceptance, Batch, ClaimResult, JobStore
 from tests.contracts.store.examples import (
     ATTEMPT,
     FAILED_ATTEMPT,
@@ -38,13 +37,13 @@ async def client(proxy: CuttingProxy) -> AsyncIterator[Client]:
     await client.aclose()
 
 
-async def _progress(store: RedisJobStore) -> Batch:
+async def _progress(store: JobStore) -> Batch:
     batch = await store.batch(TEAM, "batch_1")
     assert batch is not None
     return batch
 
 
-async def test_a_job_is_accepted_once(store: RedisJobStore, proxy: CuttingProxy) -> None:
+async def test_a_job_is_accepted_once(store: JobStore, proxy: CuttingProxy) -> None:
     await store.open_batch(a_batch())
     spec = a_spec(batch_id="batch_1")
     proxy.cut_the_next_reply()
@@ -53,7 +52,7 @@ async def test_a_job_is_accepted_once(store: RedisJobStore, proxy: CuttingProxy)
     assert (await _progress(store)).total == 1
 
 
-async def test_a_job_answered_at_once_is_counted_once(store: RedisJobStore, proxy: CuttingProxy) -> None:
+async def test_a_job_answered_at_once_is_counted_once(store: JobStore, proxy: CuttingProxy) -> None:
     await store.open_batch(a_batch())
     proxy.cut_the_next_reply()
     await store.accept([new(a_spec(batch_id="batch_1"), outcome=SUCCESS)])
@@ -61,7 +60,7 @@ async def test_a_job_answered_at_once_is_counted_once(store: RedisJobStore, prox
     assert (batch.total, batch.succeeded) == (1, 1)
 
 
-async def test_a_claim_is_granted_once(store: RedisJobStore, proxy: CuttingProxy) -> None:
+async def test_a_claim_is_granted_once(store: JobStore, proxy: CuttingProxy) -> None:
     spec = a_spec()
     await store.accept([new(spec)])
     proxy.cut_the_next_reply()
@@ -71,7 +70,7 @@ async def test_a_claim_is_granted_once(store: RedisJobStore, proxy: CuttingProxy
     assert await store.finish(spec, claim.fence, SUCCESS, ATTEMPT)
 
 
-async def test_a_takeover_is_granted_once(store: RedisJobStore, proxy: CuttingProxy) -> None:
+async def test_a_takeover_is_granted_once(store: JobStore, proxy: CuttingProxy) -> None:
     spec = a_spec()
     await claimed(store, spec, "w1")
     proxy.cut_the_next_reply()
@@ -79,7 +78,7 @@ async def test_a_takeover_is_granted_once(store: RedisJobStore, proxy: CuttingPr
     assert (claim.result, claim.holder, claim.starts) == (ClaimResult.GRANTED, "w2", 2)
 
 
-async def test_an_attempt_is_released_once(store: RedisJobStore, proxy: CuttingProxy) -> None:
+async def test_an_attempt_is_released_once(store: JobStore, proxy: CuttingProxy) -> None:
     spec = a_spec()
     claim = await claimed(store, spec)
     proxy.cut_the_next_reply()
@@ -87,7 +86,7 @@ async def test_an_attempt_is_released_once(store: RedisJobStore, proxy: CuttingP
     assert (await seen(store, spec)).attempts == (FAILED_ATTEMPT,)
 
 
-async def test_a_start_is_taken_back_once(store: RedisJobStore, proxy: CuttingProxy) -> None:
+async def test_a_start_is_taken_back_once(store: JobStore, proxy: CuttingProxy) -> None:
     spec = a_spec()
     first = await claimed(store, spec)
     await store.release(spec, first.fence, FAILED_ATTEMPT)
@@ -97,7 +96,7 @@ async def test_a_start_is_taken_back_once(store: RedisJobStore, proxy: CuttingPr
     assert (await claimed(store, spec)).starts == 2
 
 
-async def test_a_job_is_finished_and_counted_once(store: RedisJobStore, proxy: CuttingProxy) -> None:
+async def test_a_job_is_finished_and_counted_once(store: JobStore, proxy: CuttingProxy) -> None:
     await store.open_batch(a_batch())
     spec = a_spec(batch_id="batch_1")
     await store.accept([new(spec)])
@@ -109,7 +108,7 @@ async def test_a_job_is_finished_and_counted_once(store: RedisJobStore, proxy: C
     assert (batch.total, batch.succeeded, batch.finished) == (1, 1, 1)
 
 
-async def test_a_job_is_cancelled_and_counted_once(store: RedisJobStore, proxy: CuttingProxy, client: Client) -> None:
+async def test_a_job_is_cancelled_and_counted_once(store: JobStore, proxy: CuttingProxy, client: Client) -> None:
     await store.open_batch(a_batch())
     spec = a_spec(batch_id="batch_1")
     await store.accept([new(spec)])
@@ -123,7 +122,7 @@ async def test_a_job_is_cancelled_and_counted_once(store: RedisJobStore, proxy: 
     assert (await _progress(store)).cancelled == 1
 
 
-async def test_a_batch_is_opened_and_closed_once(store: RedisJobStore, proxy: CuttingProxy) -> None:
+async def test_a_batch_is_opened_and_closed_once(store: JobStore, proxy: CuttingProxy) -> None:
     proxy.cut_the_next_reply()
     opened = await store.open_batch(a_batch())
     proxy.cut_the_next_reply()
