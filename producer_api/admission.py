@@ -122,8 +122,19 @@ class Admission:
             delay_s = min(starts_at - now, LONGEST_DELAY_S)
             await self._parts.queue.publish(job.spec.queue(starts_at), message, delay_s)
         except (Unavailable, Unroutable) as error:
+            await self._withdraw(draft)
             return _not_accepted(error)
         return job
+
+    async def _withdraw(self, draft: Draft) -> None:
+        """Take back the record of a job that its client is told was not accepted.
+
+        With an idempotency key the record stays: the client's next try finds it and publishes it. Without one that
+        try is another job, and this one, should the broker have its message after all, must not run beside it.
+        """
+        if draft.idempotency is None:
+            with suppress(StoreUnavailable):
+                await self._parts.store.cancel(draft.spec.team, draft.spec.id)
 
     async def _mark_queued(self, team: str, jobs: Sequence[Admitted]) -> list[Admitted]:
         published = [job.spec for job in jobs if isinstance(job, Job) and job.status is JobStatus.ACCEPTED]

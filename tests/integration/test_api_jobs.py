@@ -183,6 +183,18 @@ async def test_a_broker_that_is_away_is_told_and_the_clients_retry_finishes_the_
     assert len((await api.get("/v1/jobs")).json["data"]) == 1
 
 
+async def test_a_job_that_was_not_accepted_never_runs_beside_its_clients_next_try(api: Api) -> None:
+    api.queue.away_after = 0
+    assert (await api.submit()).status == 503
+
+    api.queue.away_after = None
+    accepted = await api.submit()
+
+    [next_try, first_try] = (await api.get("/v1/jobs")).json["data"]
+    assert (next_try["id"], next_try["status"]) == (accepted.json["id"], "queued")
+    assert first_try["status"] == "cancelled"
+
+
 async def test_a_lost_note_of_a_confirmed_publish_fails_nobody(api: Api) -> None:
     api.store.loses_marks = True
     answer = await api.submit()
