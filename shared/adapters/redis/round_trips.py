@@ -1,8 +1,7 @@
 """The one seam to the server: every call of this package has a deadline here, and its errors are translated here."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -49,43 +48,49 @@ class RoundTrips:
 
     async def send(self, command: Command) -> Any:  # noqa: ANN401 - the reply has the command's type
         """Send one command and give its reply."""
-        async with self._bounded():
-            return await self._client.execute_command(*command)
+        return await self._bounded(self._client.execute_command, *command)
 
     async def send_all(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands together and give their replies. They are not a transaction."""
-        async with self._bounded():
-            replies = await self._replies(commands)
-            _raise_first(replies)
-            return replies
+        replies: list[Any] = await self._bounded(self._all_replies, commands)
+        return replies
 
     async def run(self, call: ScriptCall) -> Any:  # noqa: ANN401 - the reply has the script's type
         """Run a script and give its reply."""
-        async with self._bounded():
-            try:
-                return await self._client.execute_command(*call.command)
-            except NoScriptError:
-                return await self._client.execute_command(*call.command_with_source)
+        return await self._bounded(self._reply_of, call)
 
     async def run_all(self, calls: Sequence[ScriptCall], *, before: Sequence[Command] = ()) -> list[Any]:
         """Send the commands of ``before``, run scripts in order after them, and give the scripts' replies."""
-        async with self._bounded():
-            replies = await self._replies([*before, *(call.command for call in calls)])
-            _raise_first(replies[: len(before)])
-            answers = replies[len(before) :]
-            await self._teach_and_repeat(calls, answers)
-            _raise_first(answers)
-            return answers
+        replies: list[Any] = await self._bounded(self._replies_of, calls, before)
+        return replies
 
-    @asynccontextmanager
-    async def _bounded(self) -> AsyncIterator[None]:
+    async def _bounded(self, work: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:  # noqa: ANN401 - whatever the work takes and gives
         try:
             async with asyncio.timeout(DEADLINE_S), self._turns:
-                yield
+                return await work(*arguments)
         except (ConnectionLost, OSError) as error:  # TimeoutError is an OSError
             raise StoreUnavailable(f"The store cannot be reached: {str(error) or 'no answer in time'}") from error
         except LIBRARY_ERRORS as error:  # their texts may quote what was sent
             raise StoreUnavailable(f"The store cannot do its work: {type(error).__name__}") from error
+
+    async def _all_replies(self, commands: Sequence[Command]) -> list[Any]:
+        replies = await self._replies(commands)
+        _raise_first(replies)
+        return replies
+
+    async def _reply_of(self, call: ScriptCall) -> Any:  # noqa: ANN401 - the reply has the script's type
+        try:
+            return await self._client.execute_command(*call.command)
+        except NoScriptError:
+            return await self._client.execute_command(*call.command_with_source)
+
+    async def _replies_of(self, calls: Sequence[ScriptCall], before: Sequence[Command]) -> list[Any]:
+        replies = await self._replies([*before, *(call.command for call in calls)])
+        _raise_first(replies[: len(before)])
+        answers = replies[len(before) :]
+        await self._teach_and_repeat(calls, answers)
+        _raise_first(answers)
+        return answers
 
     async def _teach_and_repeat(self, calls: Sequence[ScriptCall], answers: list[Any]) -> None:
         unknown = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
