@@ -42,7 +42,11 @@ class LaneRunner:
             except BaseException:
                 self._slots.release()
                 raise
-            self._start(delivery, clock, emit)
+            if self._is_resting(clock):  # since it was asked for
+                self._slots.release()
+                await delivery.give_back()
+            else:
+                self._start(delivery, clock, emit)
 
     async def drain(self, grace_s: float) -> int:
         """Stop taking; wait for what runs, ``grace_s`` seconds; give the rest back and tell how many that were."""
@@ -82,10 +86,13 @@ class LaneRunner:
     def _rest_for(self, seconds: float, clock: Clock) -> None:
         self._rests_until = max(self._rests_until, clock.monotonic() + seconds)
 
+    def _is_resting(self, clock: Clock) -> bool:
+        return self._rests_until > clock.monotonic()
+
     async def _rest(self, clock: Clock, emit: Emit) -> None:
-        seconds = self._rests_until - clock.monotonic()
-        if seconds <= 0:
+        if not self._is_resting(clock):
             return
+        seconds = self._rests_until - clock.monotonic()
         emit(LanePaused(self._lane.name, seconds, "the provider asked for rest, or a server was away"))
         if seconds <= SHORT_REST_S:
             await clock.sleep(seconds)

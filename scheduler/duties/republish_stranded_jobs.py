@@ -16,15 +16,18 @@ AT_ONCE: Final = 500
 class RepublishStrandedJobs:
     """A duty. Running it twice at once does no harm: a job is run by whoever claims it."""
 
-    def __init__(self, store: JobStore, queue: WorkQueue, clock: Clock) -> None:
+    def __init__(
+        self, store: JobStore, queue: WorkQueue, clock: Clock, stranded_after_s: float = STRANDED_AFTER_S
+    ) -> None:
         """Look in ``store``, publish to ``queue``."""
+        self._stranded_after_s = stranded_after_s
         self._store = store
         self._queue = queue
         self._clock = clock
 
     async def __call__(self) -> int:
         """Do it; give the number of jobs published. Raises ``Unavailable``."""
-        stranded = await self._store.stranded(STRANDED_AFTER_S, AT_ONCE)
+        stranded = await self._store.stranded(self._stranded_after_s, AT_ONCE)
         for job in stranded:
             spec = decode(job.message).spec
             now = self._clock.now()

@@ -1,0 +1,132 @@
+"""A worker as a whole, on real parts."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from shared.domain.answer_cache import CacheMode, CachePolicy
+from shared.domain.events import ArrivalCrashed, Event, JobRetried, LanePaused, RoleStopped, ServerBack, ServerLost
+from shared.domain.job import JobSpec, JobStatus
+from shared.domain.retry import RetryPolicy
+from shared.domain.routing import ClientKind
+from tests.eventually import eventually
+from tests.integration.worker_rig import TEAM, Rig, worker_rig
+from tests.servers.valkey import PrivateValkey
+from workers.worker import Worker, WorkerOptions
+
+
+@pytest.fixture
+async def rig(valkey_url: str) -> AsyncIterator[Rig]:
+    async with worker_rig(valkey_url, RetryPolicy(max_attempts=3, base_s=0)) as rig:
+        await rig.intake.close()
+        yield rig
+
+
+@asynccontextmanager
+async def working(rig: Rig, grace_s: float = 10) -> AsyncIterator[Worker]:
+    """A worker at work until the block ends; then it has drained."""
+    stop, ready = asyncio.Event(), asyncio.Event()
+    worker = Worker(rig.parts, rig.catalog, WorkerOptions(8, grace_s), rig.clock, rig.events.append)
+    running = asyncio.create_task(worker.run(stop, ready.set))
+    await ready.wait()
+    yield worker
+    stop.set()
+    await running
+
+
+async def becomes(rig: Rig, spec: JobSpec, status: JobStatus) -> None:
+    async def has_it() -> bool:
+        return (await rig.job(spec)).status is status
+
+    await eventually(has_it)
+
+
+async def test_a_worker_answers_what_comes_and_leaves_nothing_behind(rig: Rig) -> None:
+    specs = [await rig.submit(f"Question {number}") for number in range(30)]
+    async with working(rig) as worker:
+        for spec in specs:
+            await becomes(rig, spec, JobStatus.SUCCEEDED)
+    assert not await rig.parts.leases.is_alive(worker.name)
+    assert await rig.waiting(specs[0]) == 0
+
+
+async def test_a_cancelled_jobs_call_is_aborted_wherever_it_runs(rig: Rig) -> None:
+    await rig.provider.faults("hang")
+    spec = await rig.submit("Long")
+    async with working(rig):
+        await rig.provider.wait_for(in_flight=1)
+        await rig.parts.store.cancel(TEAM, spec.id)
+        await rig.provider.wait_until_idle()
+    assert (await rig.job(spec)).status is JobStatus.CANCELLED
+
+
+async def test_running_jobs_are_ended_before_the_worker_stops(rig: Rig) -> None:
+    """Row 32 of the hazards."""
+    spec = await rig.submit("Almost done")
+    await rig.provider.faults("latency", seconds=0.5)
+    async with working(rig):
+        await rig.provider.wait_for(in_flight=1)
+    assert (await rig.job(spec)).status is JobStatus.SUCCEEDED
+
+
+async def test_what_outlives_the_grace_is_given_back(rig: Rig) -> None:
+    spec = await rig.submit("Endless")
+    await rig.provider.faults("hang")
+    async with working(rig, grace_s=0.1):
+        await rig.provider.wait_for(in_flight=1)
+    assert (await rig.job(spec)).status is JobStatus.QUEUED
+    [stopped] = [event for event in rig.events if isinstance(event, RoleStopped)]
+    assert stopped.given_back == 1
+    assert await rig.waiting(spec) == 1
+
+
+async def test_a_lane_rests_when_its_provider_asks_for_it(rig: Rig) -> None:
+    await rig.provider.faults("status", status=429, retry_after_s=0.5, contains="Slow", count=1)
+    slow = await rig.submit("Slow down")
+    async with working(rig):
+        await rig.provider.wait_for(refused_429=1)
+        await eventually(lambda: _announced(rig, JobRetried))
+        other = await rig.submit("Now")
+        await becomes(rig, other, JobStatus.SUCCEEDED)
+        await becomes(rig, slow, JobStatus.SUCCEEDED)
+    assert any(isinstance(event, LanePaused) for event in rig.events)
+
+
+async def test_an_error_of_our_own_ends_one_job_and_no_other(rig: Rig) -> None:
+    broken = replace(rig.lane.deployments[0], client=ClientKind.LITELLM)  # the rig has no client of that kind
+    spec = await rig.submit("Trips over our own feet")
+    async with working(replace(rig, lane=replace(rig.lane, deployments=(broken,)))):
+        await becomes(rig, spec, JobStatus.FAILED)
+    job = await rig.job(spec)
+    assert job.outcome is not None
+    assert job.outcome.error is not None
+    assert job.outcome.error.code == "worker_lost"
+    assert ArrivalCrashed(spec.id, "KeyError") in rig.events
+    good = await rig.submit("Fine")
+    async with working(rig):
+        await becomes(rig, good, JobStatus.SUCCEEDED)
+
+
+async def test_an_answer_that_was_paid_for_outlives_an_absent_store(private_valkey: PrivateValkey) -> None:
+    """Row 11: the worker keeps what it has, starts nothing new, and goes on when the store is back."""
+    async with worker_rig(private_valkey.url, RetryPolicy()) as rig:
+        await rig.intake.close()
+        spec = await rig.submit("Hold on", cache=CachePolicy(CacheMode.OFF))
+        await rig.provider.faults("hang", count=1)
+        async with working(rig):
+            await rig.provider.wait_for(in_flight=1)
+            await private_valkey.kill()
+            await rig.provider.release()
+            await rig.provider.wait_until_idle()
+            await eventually(lambda: _announced(rig, ServerLost))
+            await private_valkey.start()
+            await becomes(rig, spec, JobStatus.SUCCEEDED)
+            await eventually(lambda: _announced(rig, ServerBack))
+        assert (await rig.provider.calls_of("Hold on"))["begun"] == 1
+
+
+async def _announced(rig: Rig, event_type: type[Event]) -> bool:
+    return any(isinstance(event, event_type) for event in rig.events)
