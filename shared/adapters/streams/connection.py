@@ -9,6 +9,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError, ResponseError
+from redis.maint_notifications import MaintNotificationsConfig
 
 from shared.adapters.streams.scripts import script_text
 from shared.domain.errors import BrokerUnavailable
@@ -32,7 +33,8 @@ class StreamsServer:
         """Reach the server that ``client`` reaches; the client itself is left alone."""
         pool = client.connection_pool
         options = {
-            **pool.connection_kwargs,
+            **{name: value for name, value in pool.connection_kwargs.items() if not name.startswith("maint_")},
+            "maint_notifications_config": MaintNotificationsConfig(enabled=False),  # they need protocol 3
             "decode_responses": False,
             "health_check_interval": 0,
             "protocol": 2,
@@ -70,9 +72,10 @@ class StreamsServer:
         self.found()
         return answer
 
-    def new_connection(self) -> AbstractConnection:
+    def new_connection(self, reply_deadline_s: float) -> AbstractConnection:
         """Make a connection for one reader alone, not yet connected; what it raises goes to ``lost``."""
         connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py's gap
+        connection.socket_timeout = reply_deadline_s
         return connection
 
     def lost(self, error: Exception) -> BrokerUnavailable:

@@ -81,7 +81,7 @@ class LaneReader:
     async def run(self, receiver: Receiver) -> None:
         """Hand over what arrives until ``stop``, over every loss of the server."""
         while not self._stopping:
-            connection = self._server.new_connection()
+            connection = self._server.new_connection(_REPLY_DEADLINE_S)
             try:
                 await receiver.prepare()
                 await connection.connect()  # type: ignore[no-untyped-call]  # redis-py's gap
@@ -149,4 +149,5 @@ class LaneReader:
 
 async def _ask(connection: AbstractConnection, *command: Argument) -> Any:  # noqa: ANN401 - each command's own
     await connection.send_command(*command)
-    return await connection.read_response(disable_decoding=True, timeout=_REPLY_DEADLINE_S)
+    # Its parameter ``timeout`` is not for us: when that is over, it gives None and leaves the reply to the next one.
+    return await connection.read_response(disable_decoding=True)

@@ -21,7 +21,9 @@ _RECEIPT_LIFETIME_MS: Final = 60_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Parcel:
+class Parcel:
+    """A message and the stream it is for. ``reason`` stands on dead letters alone."""
+
     stream: str
     message: Message
     delay_ms: int = 0
@@ -48,7 +50,7 @@ class Publisher:
         self._topology = topology
         self._receipt = receipt_key(instance)
         self._on_delayed = on_delayed
-        self._batcher: Batcher[_Parcel, bool] = Batcher(self._send, lambda parcel: len(parcel.message.body), clock)
+        self._batcher: Batcher[Parcel, bool] = Batcher(self._send, lambda parcel: len(parcel.message.body), clock)
 
     def open(self) -> None:
         """Begin to publish."""
@@ -64,7 +66,7 @@ class Publisher:
         If the stream of a lane declared here is gone, it is made again.
         """
         delay_ms = math.ceil(max(0.0, min(delay_s, LONGEST_DELAY_S)) * 1_000)
-        parcel = _Parcel(queue_stream(queue), message, delay_ms)
+        parcel = Parcel(queue_stream(queue), message, delay_ms)
         async with _deadline():
             if not await self._batcher.submit(parcel):
                 await self._topology.restore(queue.lane)
@@ -75,13 +77,13 @@ class Publisher:
     async def bury(self, message: Message, reason: str) -> None:
         """Put a message among the dead letters; see ``WorkQueue.bury``."""
         async with _deadline():
-            await self._post(_Parcel(DEAD, message, reason=reason or "no reason given"))
+            await self._post(Parcel(DEAD, message, reason=reason or "no reason given"))
 
-    async def _post(self, parcel: _Parcel) -> None:
+    async def _post(self, parcel: Parcel) -> None:
         if not await self._batcher.submit(parcel):
             raise Unroutable(f"There is no queue `{parcel.stream}`.")
 
-    async def _send(self, number: int, parcels: Sequence[_Parcel]) -> list[bool]:
+    async def _send(self, number: int, parcels: Sequence[Parcel]) -> list[bool]:
         args: list[Argument] = [number, _RECEIPT_LIFETIME_MS]
         for parcel in parcels:
             args += [parcel.stream, parcel.delay_ms, *words_of(parcel.message, parcel.reason)]
