@@ -2,11 +2,9 @@
 
 import uuid
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from shared.adapters.embedded.valkey import EmbeddedValkey
 from shared.domain.work_queue import WorkQueue
 from tests.contracts.transports import (
     RabbitMQTransport,
@@ -63,12 +61,8 @@ async def distant(transport: Transport, queue: WorkQueue, line: Proxy) -> AsyncI
 
 
 @pytest.fixture(params=["rabbitmq", "streams"])
-async def restartable(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Restartable]:
-    """A server that the test may kill; it runs again afterwards."""
+def restartable(request: pytest.FixtureRequest) -> Restartable:
+    """A running server of our own, which the test may kill if it starts it again."""
     if request.param == "rabbitmq":
-        server = request.getfixturevalue("restartable_rabbitmq")
-        yield RestartableRabbitMQBroker(server)
-    else:
-        valkey = EmbeddedValkey(tmp_path)
-        yield RestartableValkeyBroker(valkey, await valkey.start())
-        await valkey.stop()
+        return RestartableRabbitMQBroker(request.getfixturevalue("restartable_rabbitmq"))
+    return RestartableValkeyBroker(request.getfixturevalue("private_valkey"))

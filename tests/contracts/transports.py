@@ -1,25 +1,25 @@
 """The transports that must keep the one contract, and how a test gets at each."""
 
 import asyncio
-import importlib
-import os
-import signal
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import aio_pika
+from redis.asyncio import Redis
 from yarl import URL
 
-from shared.adapters.embedded.valkey import EmbeddedValkey
-from shared.adapters.rabbitmq.names import DEAD, queue_name, queues_of
+from shared.adapters.rabbitmq.names import DEAD, JOB_ID, queue_name, queues_of
 from shared.adapters.rabbitmq.work_queue import RabbitMQWorkQueue
+from shared.adapters.redis.connection import connect
+from shared.adapters.streams.work_queue import StreamsWorkQueue
 from shared.domain.clock import SystemClock
 from shared.domain.events import Event
 from shared.domain.work_queue import WorkQueue
 from tests.servers.proxy import Dial, tcp, unix
 from tests.servers.rabbitmq import RestartableRabbitMQ
+from tests.servers.valkey import PrivateValkey
 
 
 class Transport(Protocol):
@@ -92,7 +92,8 @@ class RabbitMQTransport:
                 await channel.queue_delete(queue_name(queue))
             dead = await channel.get_queue(DEAD, ensure=False)
             while letter := await dead.get(fail=False):
-                await letter.ack()
+                if str(letter.headers.get(JOB_ID)).endswith(lane):
+                    await letter.ack()  # the others go back when the channel closes
 
     def _through(self, port: int) -> URL:
         return self._url.with_host("127.0.0.1").with_port(port)
@@ -141,8 +142,9 @@ class StreamsTransport:
 
     @asynccontextmanager
     async def _lent(self, url: str) -> AsyncIterator[WorkQueue]:
-        client = _module("shared.adapters.redis.connection").connect(url)
-        queue: WorkQueue = _module("shared.adapters.streams.work_queue").StreamsWorkQueue(client, SystemClock(), ignore)
+        client = connect(url)
+        assert isinstance(client, Redis)
+        queue = StreamsWorkQueue(client, SystemClock(), ignore)
         try:
             yield queue
         finally:
@@ -151,18 +153,12 @@ class StreamsTransport:
 
 
 class RestartableValkeyBroker:
-    def __init__(self, valkey: EmbeddedValkey, url: str) -> None:
+    def __init__(self, valkey: PrivateValkey) -> None:
         self._valkey = valkey
-        self.transport: Transport = StreamsTransport(url)
+        self.transport: Transport = StreamsTransport(valkey.url)
 
     async def kill(self) -> None:
-        assert self._valkey.pid is not None
-        os.kill(self._valkey.pid, signal.SIGKILL)
+        await self._valkey.kill()
 
     async def start(self) -> None:
-        await self._valkey.stop()
         await self._valkey.start()
-
-
-def _module(name: str) -> Any:  # noqa: ANN401 - a module
-    return importlib.import_module(name)

@@ -23,6 +23,7 @@ CONNECT_DEADLINE_S: Final = 1.8
 
 _CHANNEL_DEADLINE_S: Final = 1.0
 _CLOSE_DEADLINE_S: Final = 3.0
+_LOOK_AGAIN_S: Final = 1.0
 _HEARTBEAT_S: Final = 10
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 1.0
@@ -45,6 +46,7 @@ class BrokerConnection:
         self._emit = emit
         self._current: AbstractConnection | None = None
         self._up = asyncio.Event()
+        self._lost = asyncio.Event()
         self._last_failure = "it does not answer"
         self._keeper: asyncio.Task[None] | None = None
         self._farewells: set[asyncio.Task[None]] = set()
@@ -99,7 +101,7 @@ class BrokerConnection:
         connection = self._current
         if connection is None or connection.transport is None:
             raise BrokerUnavailable
-        await connection.transport.ready()
+        await self._until_unblocked(connection)
         with lost_broker_is_unavailable():
             try:
                 async with asyncio.timeout(_CHANNEL_DEADLINE_S):
@@ -133,15 +135,15 @@ class BrokerConnection:
             self._in_background(channel.close(ChannelInvalidStateError("the channel was discarded")))
 
     async def _stay_connected(self) -> None:
+        self._current = await self._connect_patiently()
         while True:
-            connection, lost = await self._connect_patiently()
-            self._current = connection
             self._up.set()
+            await self._lost.wait()
+            self._emit(ServerLost(self._server, self._last_failure))
+            self._current = await self._connect_patiently()
             self._emit(ServerBack(self._server))
-            await lost.wait()
-            self._give_up(connection, self._last_failure)
 
-    async def _connect_patiently(self) -> tuple[AbstractConnection, asyncio.Event]:
+    async def _connect_patiently(self) -> AbstractConnection:
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
@@ -152,28 +154,38 @@ class BrokerConnection:
             await self._clock.sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
-    async def _connect(self) -> tuple[AbstractConnection, asyncio.Event]:
+    async def _connect(self) -> AbstractConnection:
         connection = await aio_pika.connect(
             self._url,
             timeout=CONNECT_DEADLINE_S,
             client_properties={"connection_name": f"forebay {self._purpose}"},
         )
-        lost = asyncio.Event()
+        self._lost.clear()
 
         def on_close(_: AbstractConnection | None, error: BaseException | None) -> None:
-            self._last_failure = cause(error) if error else "closed by the broker"
-            lost.set()
+            self._give_up(connection, cause(error) if error else "closed by the broker")
 
         connection.close_callbacks.add(on_close)
-        return connection, lost
+        if not connection.connected.is_set():
+            raise ConnectionError("closed by the broker at once")
+        return connection
+
+    async def _until_unblocked(self, connection: AbstractConnection) -> None:
+        while self._current is connection and connection.transport is not None:
+            # A connection that is lost while it is blocked never says that it is ready.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_AGAIN_S):
+                    await connection.transport.ready()
+                    return
+        raise BrokerUnavailable
 
     def _give_up(self, connection: AbstractConnection, why: str) -> None:
-        if self._current is not connection:
-            return
-        self._current = None
-        self._up.clear()
-        self._emit(ServerLost(self._server, why))
-        self._in_background(connection.close())
+        if self._current is connection:
+            self._current = None
+            self._up.clear()
+            self._last_failure = why
+            self._lost.set()
+            self._in_background(connection.close())
 
     def _in_background(self, closing: Coroutine[Any, Any, None]) -> None:
         farewell = asyncio.create_task(_finish(closing))

@@ -39,6 +39,8 @@ WINDOW_MARGIN: Final = 0.05
 
 _DELIVERY_LIMIT: Final = 100_000
 _DECLARE_DEADLINE_S: Final = 30.0
+"""Seconds for one lane; a new quorum queue takes a busy broker some 20 ms."""
+
 _QUORUM: Final[FieldTable] = {"x-queue-type": "quorum", "x-delivery-limit": _DELIVERY_LIMIT}
 _AT_LEAST_ONCE: Final[FieldTable] = {"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"}
 
@@ -108,7 +110,8 @@ class Topology:
             await self._connection.ping()
             async with self._connection.errand(_DECLARE_DEADLINE_S) as channel:
                 await _declare_common(channel)
-                for lane in lanes:
+            for lane in lanes:
+                async with self._connection.errand(_DECLARE_DEADLINE_S) as channel:
                     await _declare_lane(channel, lane)
         except BrokerUnavailable as error:
             if isinstance(error.__cause__, ChannelPreconditionFailed):

@@ -49,8 +49,7 @@ class RabbitMQWorkQueue:
 
     async def close(self) -> None:
         """Give back what was not taken, then disconnect; what was taken and not acknowledged is delivered again."""
-        for intake in self._intakes:
-            await intake.close()
+        await asyncio.gather(*(intake.close() for intake in self._intakes))
         await self._publishing.close()
         await self._consuming.close()
 

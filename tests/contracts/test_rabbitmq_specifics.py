@@ -1,0 +1,160 @@
+"""What only RabbitMQ does to its clients, and what the adapter does about it."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+
+import aio_pika
+import pytest
+from aio_pika.abc import AbstractChannel
+
+from shared.adapters.rabbitmq.connection import BrokerConnection
+from shared.adapters.rabbitmq.names import REQUESTS, delay_name, queue_name, routing_key
+from shared.domain.clock import SystemClock
+from shared.domain.errors import BrokerUnavailable, ConfigurationError, NotFound
+from shared.domain.lanes import DEFAULT_WEIGHTS, JobClass, QueueName
+from shared.domain.work_queue import DeadLetter, Message, QueueDepth, WorkQueue
+from tests.contracts.test_work_queue import STANDARD, take, take_all, until_depth, until_fetched
+from tests.contracts.transports import RabbitMQTransport, Transport, ignore
+from tests.eventually import eventually
+from tests.servers.rabbitmq import RestartableRabbitMQ
+
+
+@pytest.fixture
+def transport(rabbitmq_url: str) -> Transport:
+    return RabbitMQTransport(rabbitmq_url)
+
+
+@pytest.fixture
+async def channel(rabbitmq_url: str) -> AsyncIterator[AbstractChannel]:
+    """A channel of somebody else, with all rights."""
+    async with await aio_pika.connect(rabbitmq_url) as connection, connection.channel() as channel:
+        yield channel
+
+
+async def test_a_queue_that_was_deleted_is_made_again_by_the_next_publish(
+    queue: WorkQueue, channel: AbstractChannel, lane: str
+) -> None:
+    name = QueueName(lane, STANDARD)
+    await channel.queue_delete(queue_name(name))
+    await queue.publish(name, Message(b"", "job_1"))
+    assert (await queue.depth(name)).ready == 1
+
+
+async def test_a_lost_binding_is_made_again_by_the_next_publish(
+    queue: WorkQueue, channel: AbstractChannel, lane: str
+) -> None:
+    name = QueueName(lane, STANDARD)
+    work = await channel.get_queue(queue_name(name), ensure=False)
+    await work.unbind(REQUESTS, routing_key(name))
+    await asyncio.gather(*(queue.publish(name, Message(b"", f"job_{number}")) for number in range(50)))
+    assert (await queue.depth(name)).ready == 50
+
+
+async def test_a_lost_rung_is_made_again_by_the_next_delayed_publish(
+    restartable_rabbitmq: RestartableRabbitMQ, lane: str
+) -> None:
+    name = QueueName(lane, STANDARD)
+    own = RabbitMQTransport(restartable_rabbitmq.url)  # the rungs of a shared one may be in use
+    async with own.connected() as queue:
+        await queue.declare([lane])
+        async with await aio_pika.connect(restartable_rabbitmq.url) as connection, connection.channel() as channel:
+            await channel.queue_delete(delay_name(1))
+            await channel.exchange_delete(delay_name(1))
+        await asyncio.gather(
+            queue.publish(name, Message(b"", "job_delayed"), delay_s=1),
+            *(queue.publish(name, Message(b"", f"job_{number}")) for number in range(50)),
+        )
+        taken = await take_all(queue.intake(lane, DEFAULT_WEIGHTS, 10), 51)
+        assert taken[-1].message.job_id == "job_delayed"
+    await own.clean_up(lane)
+
+
+async def test_a_consumer_that_the_broker_cancelled_comes_back(
+    queue: WorkQueue, channel: AbstractChannel, lane: str
+) -> None:
+    name = QueueName(lane, STANDARD)
+    intake = queue.intake(lane, DEFAULT_WEIGHTS, 10)
+    await queue.publish(name, Message(b"", "job_1"))
+    await take_all(intake, 1)
+    await channel.queue_delete(queue_name(name))
+    await queue.publish(name, Message(b"", "job_2"))
+    assert (await take_all(intake, 1))[0].message.job_id == "job_2"
+
+
+async def test_deferrable_work_whose_window_is_over_stands_in_the_standard_queue(
+    queue: WorkQueue, channel: AbstractChannel, lane: str
+) -> None:
+    deferred = QueueName(lane, JobClass("deferrable.7d"))
+    requests = await channel.get_exchange(REQUESTS, ensure=False)
+    overdue = aio_pika.Message(b"{}", headers={"forebay-job-id": "job_1"}, expiration=0.2)
+    await requests.publish(overdue, routing_key(deferred))
+    await until_depth(queue, QueueName(lane, STANDARD), QueueDepth(1, 0))
+    delivery = await take(queue.intake(lane, DEFAULT_WEIGHTS, 10))
+    assert delivery.queue == QueueName(lane, STANDARD)
+    assert delivery.message == Message(b"{}", "job_1")
+    await delivery.ack()
+
+
+async def test_a_message_of_a_stranger_arrives_without_a_job_id(
+    queue: WorkQueue, channel: AbstractChannel, lane: str
+) -> None:
+    requests = await channel.get_exchange(REQUESTS, ensure=False)
+    await requests.publish(aio_pika.Message(b"?", headers={"number": 7}), routing_key(QueueName(lane, STANDARD)))
+    delivery = await take(queue.intake(lane, DEFAULT_WEIGHTS, 10))
+    assert delivery.message == Message(b"?", "", {"number": "7"})
+    await delivery.ack()
+
+
+async def test_what_the_broker_itself_gave_up_says_so(queue: WorkQueue, channel: AbstractChannel, lane: str) -> None:
+    requests = await channel.get_exchange(REQUESTS, ensure=False)
+    given_up = aio_pika.Message(b"{}", headers={"forebay-job-id": f"job_1 of {lane}"}, expiration=0.2)
+    await requests.publish(given_up, routing_key(QueueName(lane, STANDARD)))
+
+    async def ours() -> list[DeadLetter]:
+        return [letter for letter in await queue.dead_letters(1_000) if letter.message.job_id.endswith(lane)]
+
+    assert [letter.reason for letter in await eventually(ours)] == ["expired"]
+
+
+async def test_a_queue_of_that_name_with_other_arguments_is_said_clearly(
+    queue: WorkQueue, channel: AbstractChannel
+) -> None:
+    lane = f"test-{uuid.uuid4().hex}"
+    foreign = await channel.declare_queue(queue_name(QueueName(lane, STANDARD)), durable=True)
+    with pytest.raises(ConfigurationError, match=lane):
+        await queue.declare([lane])
+    await foreign.delete()
+
+
+async def test_the_depth_of_a_queue_that_does_not_exist_is_an_error(queue: WorkQueue) -> None:
+    with pytest.raises(NotFound):
+        await queue.depth(QueueName("nobody-declared-this", STANDARD))
+
+
+async def test_pausing_again_and_again_does_not_use_up_the_channel_numbers(queue: WorkQueue, lane: str) -> None:
+    intake, other = (queue.intake(lane, DEFAULT_WEIGHTS, 1) for _ in range(2))
+    for number in range(12):
+        await (intake, other)[number % 2].pause()
+        await (intake, other)[number % 2].resume()
+    await queue.publish(QueueName(lane, STANDARD), Message(b"", "job_1"))
+    await until_fetched(queue, QueueName(lane, STANDARD))
+    consuming: BrokerConnection = queue._consuming  # type: ignore[attr-defined]  # this suite knows whose it is
+    connection = consuming._current
+    assert connection is not None
+    assert connection.transport is not None
+    assert max(connection.transport.connection.channels) < 80
+
+
+async def test_a_connection_that_never_opened_leaves_nothing_behind() -> None:
+    connection = BrokerConnection("amqp://127.0.0.1:1/", "publishing", SystemClock(), ignore)
+    with pytest.raises(BrokerUnavailable, match=r"127\.0\.0\.1:1"):
+        await connection.open()
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_a_dead_letter_is_not_worn_out_by_being_looked_at(queue: WorkQueue, lane: str) -> None:
+    await queue.bury(Message(b"", f"job_1 of {lane}"), "why")
+    for _ in range(30):  # RabbitMQ 4 drops a message after 20 deliveries, unless told otherwise
+        letters = await queue.dead_letters(1_000)
+    assert [letter.reason for letter in letters if letter.message.job_id.endswith(lane)] == ["why"]
