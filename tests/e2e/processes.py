@@ -20,10 +20,14 @@ START_S: Final = 30.0
 
 @dataclass(frozen=True)
 class Running:
-    """A process of ours. ``ready``: the JSON line it printed, or the log line that says it runs."""
+    """A process of ours.
+
+    ready: the JSON line it printed, or the log line that says it runs. said: everything it printed after that.
+    """
 
     process: Process
     ready: dict[str, Any]
+    said: bytearray
 
     def kill(self) -> None:
         """End it as a power cut would."""
@@ -41,23 +45,30 @@ async def forebay(*arguments: str, settings: Mapping[str, str]) -> AsyncIterator
     """Run ``forebay …`` until the block ends; entered when it is ready."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("FOREBAY_")}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "forebay", *arguments, env={**inherited, **settings}, stdout=PIPE, stderr=PIPE, limit=2**20
+        sys.executable,
+        "-m",
+        "forebay",
+        *arguments,
+        env={**inherited, **settings},
+        stdout=PIPE,
+        stderr=PIPE,
+        limit=2**20,
     )
     assert process.stdout is not None
     assert process.stderr is not None
+    said = bytearray()
     is_up = arguments[0] == "up"
-    draining = asyncio.create_task(_drain(process.stderr if is_up else process.stdout))
+    listening = [asyncio.create_task(_listen(process.stderr if is_up else process.stdout, said))]
     try:
         async with asyncio.timeout(START_S):
             ready = await (_json_line(process.stdout) if is_up else _log_line(process.stderr, "role started"))
-        rest = asyncio.create_task(_drain(process.stdout if is_up else process.stderr))
-        yield Running(process, ready)
-        rest.cancel()
+        listening.append(asyncio.create_task(_listen(process.stdout if is_up else process.stderr, said)))
+        yield Running(process, ready, said)
     finally:
         if process.returncode is None:
             process.kill()
         await process.wait()
-        draining.cancel()
+        await asyncio.gather(*listening)
 
 
 def write_config(folder: Path, provider_url: str, **parameters: object) -> Path:
@@ -111,6 +122,6 @@ async def _log_line(stream: asyncio.StreamReader, event: str) -> dict[str, Any]:
     raise AssertionError("the process ended before it was ready: " + "".join(seen))
 
 
-async def _drain(stream: asyncio.StreamReader) -> None:
-    while await stream.read(65_536):
-        pass
+async def _listen(stream: asyncio.StreamReader, said: bytearray) -> None:
+    while chunk := await stream.read(65_536):
+        said += chunk
