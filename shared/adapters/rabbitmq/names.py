@@ -19,8 +19,9 @@ JOB_ID: Final = "forebay-job-id"
 REASON: Final = "forebay-reason"
 """Headers of ours. Names that begin with ``forebay-`` or ``x-`` are not a message's own."""
 
-_LONGEST: Final = 255
 _KEPT: Final = "/:@+,=!$&'()"
+_ROOM: Final = 255 - max(len(f"{REQUESTS}..{job_class.name}") for job_class in CLASSES)
+"""Bytes for a lane's name: 255 is the longest name in AMQP."""
 
 
 def queue_name(queue: QueueName) -> str:
@@ -60,8 +61,7 @@ def rung_for(delay_s: float) -> int:
 def _escaped(lane: str) -> str:
     """Keep an ordinary model name as it is; percent-encode what a topic exchange or a terminal would misread."""
     escaped = quote(lane, safe=_KEPT)
-    room = _LONGEST - max(len(f"{REQUESTS}..{job_class.name}") for job_class in CLASSES)
-    if not 1 <= len(escaped) <= room:
-        allowed = f"1 to {room} bytes, each byte outside of A-Z a-z 0-9 and -._~{_KEPT} counted as three"
+    if not 1 <= len(escaped) <= _ROOM:
+        allowed = f"1 to {_ROOM} bytes, each byte outside of A-Z a-z 0-9 and -._~{_KEPT} counted as three"
         raise ConfigurationError("the name of a lane", lane, allowed)
     return escaped

@@ -70,6 +70,7 @@ class Publisher:
                     routing_key=key,
                     properties=properties_of(message, reason),
                     mandatory=True,
+                    wait=False,  # type: ignore[call-arg]  # the channel takes it, its interface does not say so
                 )
             except PublishError as error:
                 raise Unroutable(f"No queue took the message for `{key}`.") from error
@@ -85,6 +86,8 @@ class Publisher:
                 self._arrived(channel)
 
     async def _open_channel(self) -> AbstractChannel:
+        if self._channel is not None and not self._channel.is_closed:
+            return self._channel
         async with self._opening:
             if self._channel is None or self._channel.is_closed:
                 self._channel = await self._connection.channel(confirms=True)
