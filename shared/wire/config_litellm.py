@@ -23,6 +23,13 @@ OPENAI_WIRE: Final = ("openai/", "hosted_vllm/")
 """LiteLLM's prefixes of models whose endpoints speak the OpenAI wire."""
 
 
+def _number_is_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Identifier = Annotated[str, BeforeValidator(_number_is_text), Field(pattern=r"^[\w.:/@#+-]{1,128}$")]
+
+
 class LiteLLMParams(Section):
     """One deployment. What LiteLLM alone understands stays in ``model_extra`` and is passed on to it."""
 
@@ -64,7 +71,7 @@ class LiteLLMParams(Section):
 class ModelInfo(Section):
     """What is known about a deployment. Every other key in it is a note, for people."""
 
-    id: Annotated[str, Field(pattern=r"^[\w.:/@#+-]{1,128}$")] | None = None
+    id: Identifier | None = None
     base_model: str | None = None
     input_cost_per_token: Dollars | None = None
     output_cost_per_token: Dollars | None = None

@@ -66,9 +66,17 @@ def resolve(document: dict[Any, Any], environment: Mapping[str, str]) -> tuple[d
     """Put the values of environment variables in place of the references to them.
 
     Also gives where a value came from the environment, and from which variable.
+
+    Raises:
+        ConfigurationError: a value contains itself.
     """
     origins: dict[Location, str] = {}
-    return {key: _resolved(member, (key,), environment, origins) for key, member in document.items()}, origins
+    try:
+        return {key: _resolved(member, (key,), environment, origins) for key, member in document.items()}, origins
+    except RecursionError:
+        raise ConfigurationError(
+            "the file", Described("an alias inside its own anchor"), "values with an end"
+        ) from None
 
 
 def validate(document: Mapping[Any, Any], origins: Mapping[Location, str]) -> ConfigFile:

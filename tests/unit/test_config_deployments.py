@@ -93,6 +93,11 @@ def test_ids_are_readable_unique_and_hold_no_secret(tmp_path: Path) -> None:
     ]
 
 
+def test_an_id_may_be_a_number(tmp_path: Path) -> None:
+    (deployment,) = read_models(tmp_path, entry(info={"id": 7}))
+    assert deployment.id == "7"
+
+
 def test_an_id_given_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"model_list\[1\].model_info.id: found 'a'"):
         read_models(tmp_path, entry(info={"id": "a"}), entry(info={"id": "a"}))

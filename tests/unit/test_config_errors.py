@@ -122,6 +122,11 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path) -> None:
         read(tmp_path, "- a\n- b\n")
 
 
+def test_a_value_that_contains_itself_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="an alias inside its own anchor"):
+        read(tmp_path, "model_list: &all\n  - *all\n")
+
+
 @pytest.mark.parametrize("name", ["absent.yaml", "."])
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigurationError, match="allowed: a file that can be read"):
