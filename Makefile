@@ -1,7 +1,7 @@
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help install demo test check bench fmt
+.PHONY: help install demo test check bench fmt lock
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST)
@@ -33,3 +33,7 @@ bench: install ## every benchmark, or the one named: make bench B=name
 fmt: install ## bring the code into its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+lock: install ## bring requirements.lock up to date with pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+		pyproject.toml --group dev --output-file requirements.lock
