@@ -220,7 +220,7 @@ def _find_installed() -> Path | None:
 
 
 def _install() -> None:
-    # policy-rc.d keeps the package from starting a service of its own.
+    # In this run level the package starts no service of its own.
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "rabbitmq-server"]):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
