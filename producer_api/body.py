@@ -12,7 +12,9 @@ from shared.domain.errors import BodyTooLarge
 DEFAULT_BODY_LIMIT: Final = 4 * 1024 * 1024
 """Bytes of one request's body, or of one line of a bulk upload."""
 
-JSON_TYPES: Final = frozenset({"", "application/json"})
+JSON_TYPES: Final = frozenset({"", "application/json", "application/x-www-form-urlencoded"})
+"""The last is what ``curl -d`` says of any body: who tries the API by hand is understood all the same."""
+
 NDJSON_TYPES: Final = frozenset(
     {
         "application/x-ndjson",

@@ -119,6 +119,11 @@ async def test_an_endless_body_is_refused_long_before_its_end(api: Api) -> None:
     assert chunks * 16_384 < 64 * 1024 * 1024
 
 
+@pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "application/x-www-form-urlencoded"])
+async def test_json_is_taken_under_the_names_that_clients_send_it_by(api: Api, content_type: str) -> None:
+    assert (await api.post_raw(orjson.dumps(SUBMISSION), content_type)).status == 202
+
+
 async def test_another_content_type_is_refused(api: Api) -> None:
     answer = await api.post_raw(orjson.dumps(SUBMISSION), "text/plain")
     assert answer.status == 415
