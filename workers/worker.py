@@ -6,7 +6,6 @@ import secrets
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from shared.domain.answer_cache import AnswerCache
 from shared.domain.catalog import Catalog, Lane
@@ -23,8 +22,6 @@ from workers.executor import Executor, ExecutorParts
 from workers.lane_runner import LaneRunner
 from workers.lease import WorkerLease
 from workers.pipeline import assemble, stages
-
-LARGEST_PREFETCH: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +88,7 @@ class Worker:
 
     def _runner(self, lane: Lane) -> LaneRunner:
         options = self._options
-        intake = self._parts.queue.intake(lane.name, options.weights, min(options.slots, LARGEST_PREFETCH))
+        intake = self._parts.queue.intake(lane.name, options.weights, options.slots)
         return LaneRunner(lane, intake, self._executor, options.slots, self._lease)
 
     async def _watch_for_cancelled_jobs(self) -> None:

@@ -25,7 +25,10 @@ LONGEST_DELAY_S: Final = 3_600.0
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What travels: an opaque body, and headers for those who must not read it."""
+    """What travels: an opaque body, and headers for those who must not read it.
+
+    Header names that begin with ``forebay-`` or ``x-`` belong to the transports.
+    """
 
     body: bytes
     job_id: str
@@ -34,7 +37,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:
-    """Messages of one queue: waiting to be delivered, and delivered but not yet acknowledged."""
+    """Messages of one queue: waiting to be delivered, and delivered but not yet acknowledged.
+
+    Over AMQP only this process's own deliveries are known to be unacknowledged.
+    """
 
     ready: int
     unacknowledged: int
@@ -138,5 +144,8 @@ class WorkQueue(Protocol):
         ...
 
     def intake(self, lane: str, weights: Mapping[Priority, int], prefetch: int) -> Intake:
-        """Begin to consume a lane; up to ``prefetch`` messages of each class are fetched ahead of ``take``."""
+        """Begin to consume a lane.
+
+        ``prefetch``: messages of each class that this process may have at a time, those it works on included.
+        """
         ...
