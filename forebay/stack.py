@@ -54,10 +54,12 @@ async def run_up(settings: Settings, address: Address, on_ready: Callable[[Ready
             keyring, new_admin_key = _keyring_for_up(settings, process)
             ready = Ready(_url(listener), new_admin_key)
             async with asyncio.TaskGroup() as roles:
-                roles.create_task(process.worker(connections, _nothing))
+                api_is_ready = asyncio.Event()
+                roles.create_task(process.api(connections, keyring, listener, api_is_ready.set))
+                await api_is_ready.wait()  # the workers' libraries take a while to import
+                roles.create_task(process.worker(connections, lambda: on_ready(ready)))
                 roles.create_task(process.scheduler(connections, _nothing))
                 roles.create_task(process.couriers(connections, _nothing))
-                roles.create_task(process.api(connections, keyring, listener, lambda: on_ready(ready)))
 
 
 async def run_role(role: Role, settings: Settings, address: Address | None = None) -> None:

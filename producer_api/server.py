@@ -43,6 +43,7 @@ async def serve(app: FastAPI, listener: socket.socket, stop: asyncio.Event, on_r
         log_config=None,
         access_log=False,
         server_header=False,
+        ws="none",
         timeout_keep_alive=75,
         timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
     )
