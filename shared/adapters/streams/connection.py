@@ -1,5 +1,6 @@
 """The server that holds the streams: the one place where this adapter meets the Redis library."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -18,6 +19,9 @@ from shared.domain.work_queue import PUBLISH_DEADLINE_S
 
 NAME: Final = "valkey streams"
 """How events call this server."""
+
+CALL_DEADLINE_S: Final = PUBLISH_DEADLINE_S
+"""Seconds without an answer after which a call has failed; its connection is closed then."""
 
 Argument = str | bytes | int | float
 
@@ -39,8 +43,10 @@ class StreamsServer:
             "health_check_interval": 0,
             "protocol": 2,
             "retry": Retry(NoBackoff(), 0),
-            "socket_connect_timeout": PUBLISH_DEADLINE_S,
-            "socket_timeout": PUBLISH_DEADLINE_S,
+            "socket_connect_timeout": CALL_DEADLINE_S,
+            # With a timeout of its own the library sends by ``asyncio.wait_for``, which before Python 3.12
+            # can swallow the cancellation of its caller. Here every call has its deadline outside.
+            "socket_timeout": None,
         }
         self._pool = ConnectionPool(connection_class=pool.connection_class, **options)
         self._client = Redis.from_pool(self._pool)
@@ -57,7 +63,8 @@ class StreamsServer:
         if script not in self._scripts:
             self._scripts[script] = self._client.register_script(script_text(script))
         try:
-            answer = await self._scripts[script](keys=keys, args=args)
+            async with asyncio.timeout(CALL_DEADLINE_S):
+                answer = await self._scripts[script](keys=keys, args=args)
         except (RedisError, OSError) as error:
             raise self.lost(error) from error
         self.found()
@@ -66,16 +73,16 @@ class StreamsServer:
     async def call(self, *command: Argument) -> Any:  # noqa: ANN401 - each command's own
         """Run a command; raises as ``run``."""
         try:
-            answer = await self._client.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py's gap
+            async with asyncio.timeout(CALL_DEADLINE_S):
+                answer = await self._client.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py's gap
         except (RedisError, OSError) as error:
             raise self.lost(error) from error
         self.found()
         return answer
 
-    def new_connection(self, reply_deadline_s: float) -> AbstractConnection:
-        """Make a connection for one reader alone, not yet connected; what it raises goes to ``lost``."""
+    def new_connection(self) -> AbstractConnection:
+        """Make a connection for one reader alone, not yet connected. It keeps no deadline; errors go to ``lost``."""
         connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py's gap
-        connection.socket_timeout = reply_deadline_s
         return connection
 
     def lost(self, error: Exception) -> BrokerUnavailable:

@@ -81,10 +81,11 @@ class LaneReader:
     async def run(self, receiver: Receiver) -> None:
         """Hand over what arrives until ``stop``, over every loss of the server."""
         while not self._stopping:
-            connection = self._server.new_connection(_REPLY_DEADLINE_S)
+            connection = self._server.new_connection()
             try:
                 await receiver.prepare()
-                await connection.connect()  # type: ignore[no-untyped-call]  # redis-py's gap
+                async with asyncio.timeout(_REPLY_DEADLINE_S):
+                    await connection.connect()  # type: ignore[no-untyped-call]  # redis-py's gap
                 await self._return_what_was_lost(connection, receiver)
                 await self._read(connection, receiver)
             except BrokerUnavailable:
@@ -148,6 +149,7 @@ class LaneReader:
 
 
 async def _ask(connection: AbstractConnection, *command: Argument) -> Any:  # noqa: ANN401 - each command's own
-    await connection.send_command(*command)
-    # Its parameter ``timeout`` is not for us: when that is over, it gives None and leaves the reply to the next one.
-    return await connection.read_response(disable_decoding=True)
+    # ``read_response`` has a timeout too: when that is over, it gives None and leaves the reply to the next one.
+    async with asyncio.timeout(_REPLY_DEADLINE_S):
+        await connection.send_command(*command)
+        return await connection.read_response(disable_decoding=True)

@@ -56,18 +56,21 @@ class Upkeep:
         beats = 0
         while True:
             started = self._clock.monotonic()
-            with contextlib.suppress(BrokerUnavailable):
+            try:
                 await self._liveness.beat()
                 await self._look_after_the_dead(beats)
                 await self._server.run("expire", [QUEUES], [GROUP, _AT_ONCE])
+                beats += 1
+            except BrokerUnavailable:
+                beats = 0
             await self._clock.sleep(BEAT_INTERVAL_S)
-            # A process that was paused or busy for long must not judge the others by their silence:
-            # those in the same process could not speak either. They get a beat to do so.
-            on_time = self._clock.monotonic() - started < SILENCE_LIMIT_S / 2
-            beats = beats + 1 if on_time else 0
+            if self._clock.monotonic() - started > SILENCE_LIMIT_S / 2:
+                beats = 0
 
     async def _look_after_the_dead(self, beats: int) -> None:
         if beats == 0:
+            # The server was away, or this process was paused or busy for long: then the others could not
+            # say either that they live, and get a beat to do so.
             return
         await self._reap()
         if beats % _BEATS_PER_CENSUS == 1:
