@@ -146,6 +146,7 @@ class WorkQueue(Protocol):
     def intake(self, lane: str, weights: Mapping[Priority, int], prefetch: int) -> Intake:
         """Begin to consume a lane.
 
-        ``prefetch``: messages of each class that this process may have at a time, those it works on included.
+        ``prefetch``: messages of each class that this process may have at a time. RabbitMQ counts those it works on,
+        so it must be at least the number of jobs that run at once; streams count only those that wait here.
         """
         ...

@@ -10,7 +10,7 @@ import pytest
 
 from tests.architecture.tree import PACKAGES, ROOT
 
-TARGETS = {"install", "demo", "test", "check", "bench", "fmt", "help"}
+TARGETS = {"install", "demo", "test", "check", "bench", "fmt", "help", "lock"}
 APACHE_2 = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
 
 

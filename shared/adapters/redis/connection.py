@@ -31,8 +31,8 @@ MOST_CONNECTIONS: Final = 64
 CONNECT_DEADLINE_S: Final = 1.0
 """Seconds for making a connection."""
 
-SOCKET_DEADLINE_S: Final = 2.0
-"""Seconds without an answer after which a connection is given up."""
+FREE_CONNECTION_DEADLINE_S: Final = 2.0
+"""Seconds a call waits for a connection to become free."""
 
 _DEFAULT_SENTINEL_PORT: Final = 26_379
 _ALLOWED: Final = "a redis://, rediss://, unix://, redis+sentinel:// or redis+cluster:// URL"
@@ -86,7 +86,7 @@ class _WaitsForConnections(ConnectionPool):
             MaxConnectionsError: all were in use for too long.
         """
         try:
-            async with asyncio.timeout(SOCKET_DEADLINE_S):
+            async with asyncio.timeout(FREE_CONNECTION_DEADLINE_S):
                 await self._free.acquire()
         except TimeoutError:
             raise MaxConnectionsError("no connection became free in time") from None
@@ -143,7 +143,7 @@ def _options() -> dict[str, Any]:
     return {
         "max_connections": MOST_CONNECTIONS,
         "socket_connect_timeout": CONNECT_DEADLINE_S,
-        "socket_timeout": SOCKET_DEADLINE_S,
+        "socket_timeout": None,  # before Python 3.12 it would swallow cancellations; every call has a deadline outside
         "retry": Retry(NoBackoff(), 1, supported_errors=(ConnectionLost,)),
         "protocol": 2,  # RESP3 would bring only pushes that nobody here reads
         "driver_info": None,  # saves two round trips a connection

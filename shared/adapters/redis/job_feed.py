@@ -32,7 +32,8 @@ class RedisJobFeed:
         while True:
             subscription = None
             try:
-                subscription = await self._subscribe()
+                async with asyncio.timeout(SILENCE_S):
+                    subscription = await self._subscribe()
                 async for change in _changes(subscription):
                     yield change
             except (*LIBRARY_ERRORS, OSError):  # TimeoutError is an OSError
