@@ -1,0 +1,1 @@
+"""Forebay: an asynchronous request broker for LLMs, driven by message queues."""

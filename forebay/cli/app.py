@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from forebay.cli.api import API
 from forebay.cli.cancel import CANCEL
+from forebay.cli.check import CHECK
 from forebay.cli.couriers import COURIERS
 from forebay.cli.demo import DEMO
 from forebay.cli.jobs import JOBS
@@ -20,7 +21,7 @@ from forebay.cli.watch import WATCH
 from forebay.cli.worker import WORKER
 from shared.domain.errors import ForebayError
 
-COMMANDS: Final = (DEMO, UP, SUBMIT, WATCH, JOBS, CANCEL, API, WORKER, SCHEDULER, COURIERS, SIMULATE_PROVIDER)
+COMMANDS: Final = (DEMO, UP, CHECK, SUBMIT, WATCH, JOBS, CANCEL, API, WORKER, SCHEDULER, COURIERS, SIMULATE_PROVIDER)
 
 
 class _Forebay(TyperGroup):
@@ -31,6 +32,11 @@ class _Forebay(TyperGroup):
             return super().invoke(ctx)
         except ForebayError as error:
             say_error(error.message)
+            raise typer.Exit(1) from error
+        except OSError as error:  # a file that cannot be read or written
+            if error.filename is None:
+                raise
+            say_error(f"{error.filename}: {error.strerror}")
             raise typer.Exit(1) from error
         except ExceptionGroup as group:  # several roles in one process fail as a group
             ours, others = group.split(ForebayError)

@@ -8,6 +8,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from forebay.demo.child import running
+from shared.domain.errors import ForebayError
 from tests.e2e.commands import started
 
 
@@ -56,3 +58,10 @@ async def test_with_a_key_for_the_real_thing_the_demo_says_how_to_use_it(tmp_pat
     assert "What came back" in ended.stdout
     written = "".join(everything_in(tmp_path))
     assert "sk-canary" not in ended.stdout + ended.stderr + written
+
+
+async def test_a_child_that_does_not_start_is_reported_with_its_own_words(tmp_path: Path) -> None:
+    command = ("up", "--config", str(tmp_path / "there-is-none.yaml"), "--port", "0", "--data-dir", str(tmp_path))
+    with pytest.raises(ForebayError, match=r"there-is-none\.yaml"):
+        async with running(command, tmp_path / "up.log", {}):
+            pass
