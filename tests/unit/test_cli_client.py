@@ -100,10 +100,10 @@ async def test_other_refusals_are_not_repeated(status: int) -> None:
     assert len(seen) == 1
 
 
-async def test_a_server_that_was_never_there_is_not_waited_for() -> None:
+async def test_a_server_that_was_never_there_is_not_waited_for(closed_port: int) -> None:
     clock = PatientClock()
-    async with AsyncClient("http://127.0.0.1:1", "fb-k", clock) as client:
-        with pytest.raises(Unreachable, match=r"127\.0\.0\.1:1"):
+    async with AsyncClient(f"http://127.0.0.1:{closed_port}", "fb-k", clock) as client:
+        with pytest.raises(Unreachable, match=rf"127\.0\.0\.1:{closed_port}: Connection refused"):
             await client.get("job_1")
     assert clock.waits == []
 
@@ -193,8 +193,8 @@ async def test_something_else_at_the_address_is_said_so() -> None:
             await client.get("job_1")
 
 
-def test_the_client_without_an_event_loop_reports_as_the_other() -> None:
-    with Client("http://127.0.0.1:1", "fb-k") as client, pytest.raises(Unreachable):
+def test_the_client_without_an_event_loop_reports_as_the_other(closed_port: int) -> None:
+    with Client(f"http://127.0.0.1:{closed_port}", "fb-k") as client, pytest.raises(Unreachable):
         client.get("job_1")
 
 

@@ -87,10 +87,11 @@ def test_without_a_key_the_error_says_where_to_get_one(arguments: list[str]) -> 
     assert result.stderr.count("\n") == 1
 
 
-def test_without_a_server_the_error_says_how_to_start_one() -> None:
-    result = runner.invoke(app, ["jobs"], env={"FOREBAY_URL": "http://127.0.0.1:1", "FOREBAY_API_KEY": "fb-k"})
+def test_without_a_server_the_error_says_how_to_start_one(closed_port: int) -> None:
+    url = f"http://127.0.0.1:{closed_port}"
+    result = runner.invoke(app, ["jobs"], env={"FOREBAY_URL": url, "FOREBAY_API_KEY": "fb-k"})
     assert result.exit_code == 1
-    assert "http://127.0.0.1:1" in result.stderr
+    assert url in result.stderr
     assert "forebay up" in result.stderr
     assert "fb-k" not in result.stderr
 

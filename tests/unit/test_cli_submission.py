@@ -94,9 +94,9 @@ async def test_an_upload_that_breaks_every_time_is_given_up(
     assert len(server.keys) == TRIES
 
 
-async def test_without_a_server_nothing_is_tried_again(file: Path) -> None:
+async def test_without_a_server_nothing_is_tried_again(file: Path, closed_port: int) -> None:
     clock = PatientClock()
-    async with AsyncClient("http://127.0.0.1:1", "fb-k", clock) as client:
+    async with AsyncClient(f"http://127.0.0.1:{closed_port}", "fb-k", clock) as client:
         with pytest.raises(Unreachable):
             await submit_file(client, file, JobOptions(), "k-1", SilentMeter(), clock)
     assert clock.waits == []

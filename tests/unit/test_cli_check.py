@@ -1,0 +1,84 @@
+"""``forebay check``: what it says and how it ends."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from forebay.cli.app import app
+
+GOOD: dict[str, Any] = {
+    "model_list": [
+        {
+            "model_name": "m",
+            "litellm_params": {"model": "openai/m", "api_base": "http://127.0.0.1:9/v1", "api_key": "sk-canary"},
+        }
+    ]
+}
+LONG_KEY = "fb-a-key-that-is-long-and-random-enough"
+UNSET = dict.fromkeys(("FOREBAY_AMQP_URL", "FOREBAY_REDIS_URL", "FOREBAY_CONFIG", "FOREBAY_LOG_LEVEL"))
+
+
+def check(folder: Path, document: Mapping[str, Any], *flags: str, **environment: str) -> Result:
+    file = folder / "config.yaml"
+    file.write_text(yaml.safe_dump(dict(document)))
+    settings = UNSET | {"FOREBAY_ADMIN_KEY": LONG_KEY} | environment
+    return CliRunner(env=settings).invoke(app, ["check", "--config", str(file), *flags])
+
+
+def levels(result: Result) -> dict[str, str]:
+    return {finding["path"]: finding["level"] for finding in json.loads(result.stdout)["findings"]}
+
+
+def test_a_good_configuration_on_embedded_servers_passes(tmp_path: Path) -> None:
+    result = check(tmp_path, GOOD)
+    assert (result.exit_code, result.stdout) == (0, "Everything is as it should be.\n")
+
+
+def test_what_has_no_effect_is_a_warning_and_passes(tmp_path: Path) -> None:
+    result = check(tmp_path, GOOD | {"litellm_setings": {"cache": True}}, "--json")
+    assert result.exit_code == 0
+    assert levels(result) == {"litellm_setings": "warning"}
+
+
+def test_a_wrong_value_fails_with_its_path(tmp_path: Path) -> None:
+    wrong = GOOD | {"router_settings": {"num_retries": "many"}}
+    result = check(tmp_path, wrong, "--json")
+    assert result.exit_code == 1
+    assert levels(result) == {"router_settings.num_retries": "error"}
+    assert "router_settings.num_retries" in check(tmp_path, wrong).stdout
+
+
+def test_a_missing_file_fails(tmp_path: Path) -> None:
+    missing = str(tmp_path / "none.yaml")
+    result = CliRunner(env=UNSET).invoke(app, ["check", "--config", missing, "--json"])
+    assert result.exit_code == 1
+    assert levels(result) == {missing: "error"}
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("FOREBAY_REDIS_URL", "redis://u:pw-canary@127.0.0.1:{port}/0"),
+        ("FOREBAY_AMQP_URL", "amqp://u:pw-canary@127.0.0.1:{port}/"),
+    ],
+)
+def test_a_server_that_is_not_there_fails_and_its_password_is_not_shown(
+    tmp_path: Path, name: str, url: str, closed_port: int
+) -> None:
+    result = check(tmp_path, GOOD, "--json", **{name: url.format(port=closed_port)})
+    assert result.exit_code == 1
+    assert levels(result) == {name: "error"}
+    assert "canary" not in result.output
+
+
+def test_a_setting_that_cannot_be_is_one_line_and_hides_secrets(tmp_path: Path) -> None:
+    result = check(tmp_path, GOOD, FOREBAY_LOG_LEVEL="loud")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: FOREBAY_LOG_LEVEL: found 'loud'")
+    assert result.stderr.count("\n") == 1
