@@ -14,7 +14,8 @@ class Tally:
     """What came back. Costs in US dollars; tokens as the provider counted them.
 
     repeats: the custom_id of each request that repeats another, and of that other.
-    reused: those that were answered without a call.
+    reused: those that were answered without a call, whichever of the two came first to a worker.
+    paid: what the answer to each question cost when it was made, by the custom_id that asked it first.
     """
 
     repeats: Mapping[str, str]
@@ -24,7 +25,7 @@ class Tally:
     output_tokens: int = 0
     cost_usd: float = 0.0
     reused: list[str] = field(default_factory=list)
-    costs: dict[str, float] = field(default_factory=dict)
+    paid: dict[str, float] = field(default_factory=dict)
     samples: dict[str, str] = field(default_factory=dict)
 
     def add(self, job: Mapping[str, Any]) -> None:
@@ -37,17 +38,22 @@ class Tally:
         usage = job["usage"] or {}
         self.input_tokens += usage.get("input_tokens", 0)
         self.output_tokens += usage.get("output_tokens", 0)
-        self.costs[custom_id] = job["cost_usd"] or 0.0
-        self.cost_usd += self.costs[custom_id]
+        cost = job["cost_usd"] or 0.0
+        self.cost_usd += cost
         if job["cache"] in _REUSED:
             self.reused.append(custom_id)
+        else:
+            self.paid[self._question(custom_id)] = cost
         if len(self.samples) < _SAMPLES and custom_id not in self.repeats:
             self.samples[custom_id] = _text(job["response"])
 
     @property
     def saved_usd(self) -> float:
         """What the reused answers cost when they were made."""
-        return sum(self.costs.get(self.repeats.get(custom_id, ""), 0.0) for custom_id in self.reused)
+        return sum(self.paid.get(self._question(custom_id), 0.0) for custom_id in self.reused)
+
+    def _question(self, custom_id: str) -> str:
+        return self.repeats.get(custom_id, custom_id)
 
 
 async def tally(jobs: AsyncIterable[Mapping[str, Any]], repeats: Mapping[str, str]) -> Tally:

@@ -50,6 +50,13 @@ def job(custom_id: str, **changes: object) -> dict[str, Any]:
     } | changes
 
 
+def test_a_repeat_that_overtook_its_first_saves_the_same() -> None:
+    counted = Tally({"a (again)": "a"})
+    counted.add(job("a", cache="hit", usage=None, cost_usd=0.0))
+    counted.add(job("a (again)"))
+    assert (counted.reused, counted.saved_usd) == (["a"], 0.5)
+
+
 def test_what_the_cache_saved_is_what_the_first_answers_cost() -> None:
     counted = Tally({"a (again)": "a"})
     counted.add(job("a (again)", cache="hit", usage=None, cost_usd=0.0))
