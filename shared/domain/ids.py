@@ -1,8 +1,9 @@
 """Sortable identifiers: a prefix, then 26 characters whose order is the order of creation."""
 
 import secrets
-from collections.abc import Callable
 from typing import Final
+
+from shared.domain.randomness import RandomBits
 
 ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32 in lower case: no i, l, o or u."""
@@ -10,9 +11,6 @@ ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _TIME_CHARS: Final = 10
 _RANDOM_CHARS: Final = 16
 _RANDOM_BITS: Final = 80
-
-RandomBits = Callable[[int], int]
-"""Takes a number of bits, gives that many random bits as an integer."""
 
 
 def new_id(prefix: str, now: float, random_bits: RandomBits = secrets.randbits) -> str:

@@ -32,7 +32,7 @@ class DeferrableWindow:
 
     @property
     def patience_s(self) -> float:
-        """Seconds a job waits here at most; then it moves to ``standard``, with the margin left to be done in."""
+        """Seconds a job waits here at most; then it moves to the ``overdue_queue``, with the margin left to be done in."""
         return self.seconds * (1 - WINDOW_MARGIN)
 
 
@@ -112,3 +112,8 @@ def class_for(priority: Priority, seconds_to_deadline: float | None = None) -> J
         return JobClass(f"{Priority.DEFERRABLE}.{DEFERRABLE_WINDOWS[-1].label}")
     fitting = [window for window in DEFERRABLE_WINDOWS if window.seconds <= seconds_to_deadline]
     return JobClass(f"{Priority.DEFERRABLE}.{fitting[-1].label}") if fitting else JobClass(Priority.STANDARD)
+
+
+def overdue_queue(lane: str) -> QueueName:
+    """Give the queue in which deferrable work waits once its window's patience is over."""
+    return QueueName(lane, JobClass(Priority.STANDARD))

@@ -4,14 +4,12 @@ Backoff is exponential with full jitter: uniform in [0, min(cap, base * 2**n)].
 Source: Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.domain.errors import ProviderError, RateLimited
 from shared.domain.job import Attempt
-
-Uniform = Callable[[float, float], float]
-"""Takes a low and a high bound, gives a number between them."""
+from shared.domain.randomness import Uniform
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +60,8 @@ class RetryPolicy:
 
         ``others_left``: there is a deployment that has not been tried for this job.
         Where another deployment may help and is left, it is tried at once. A provider's own ``retry-after`` is a
-        floor under the backoff. A wait that would end at or after
-        the ``deadline`` (seconds since the epoch) is not begun.
+        floor under the backoff. A wait that would end at or after the ``deadline`` (seconds since the epoch) is
+        not begun.
         """
         if not (error.time_may_help or (error.elsewhere_may_help and others_left)):
             return GiveUp("neither time nor another deployment can help")

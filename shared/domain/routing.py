@@ -1,12 +1,16 @@
 """Which deployment of a lane gets a call."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
+from shared.domain.randomness import Uniform
 from shared.domain.usage import Price
+
+OPENAI_API_BASE: Final = "https://api.openai.com/v1"
+"""Where a deployment of OpenAI's is called if nothing else is said."""
 
 
 class ClientKind(StrEnum):
@@ -49,10 +53,6 @@ class Deployment:
     price: Price | None = None
     limits: ConfiguredLimits = ConfiguredLimits()
     extra: dict[str, Any] = field(default_factory=dict, repr=False)
-
-
-Uniform = Callable[[float, float], float]
-"""Takes a low and a high bound, gives a number between them."""
 
 
 def choose(deployments: Sequence[Deployment], tried: AbstractSet[str], uniform: Uniform) -> Deployment:

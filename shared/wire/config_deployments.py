@@ -6,7 +6,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from shared.domain.errors import ConfigurationError
-from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment
+from shared.domain.routing import OPENAI_API_BASE, ClientKind, ConfiguredLimits, Deployment
 from shared.domain.usage import Price
 from shared.wire.config_doubts import is_typo
 from shared.wire.config_known_keys import KNOWN
@@ -14,7 +14,6 @@ from shared.wire.config_litellm import ConfigFile, LiteLLMParams, ModelEntry, Mo
 from shared.wire.config_loading import Described, MissingVariable, missing_variable
 
 DEFAULT_TIMEOUT_S: Final = 120.0
-OPENAI_BASE: Final = "https://api.openai.com/v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ def _address(params: LiteLLMParams, path: str, environment: Mapping[str, str]) -
     if not params.model.startswith("openai/"):
         allowed = "the URL of an endpoint that speaks the OpenAI wire, such as http://127.0.0.1:8000/v1"
         raise ConfigurationError(f"{path}.api_base", Described("nothing"), allowed)
-    base = environment.get("OPENAI_BASE_URL") or environment.get("OPENAI_API_BASE") or OPENAI_BASE
+    base = environment.get("OPENAI_BASE_URL") or environment.get("OPENAI_API_BASE") or OPENAI_API_BASE
     return _Address(base.rstrip("/"), key or environment.get("OPENAI_API_KEY") or None)
 
 

@@ -19,8 +19,11 @@ from shared.wire.config_values import (
     empty_is_default,
 )
 
-OPENAI_WIRE: Final = ("openai/", "hosted_vllm/")
-"""LiteLLM's prefixes of models whose endpoints speak the OpenAI wire."""
+OUR_CLIENT_CALLS: Final = ("openai/", "hosted_vllm/")
+"""Prefixes of the models that our own client calls when ``forebay_client`` does not say who does.
+
+Fewer than those of all providers with the OpenAI wire: LiteLLM also knows where the others are, and their whims.
+"""
 
 
 def _number_is_text(value: object) -> object:
@@ -59,7 +62,7 @@ class LiteLLMParams(Section):
         """Whether LiteLLM makes the calls; otherwise our own client does, which speaks the OpenAI wire."""
         if self.forebay_client is not None:
             return self.forebay_client is ClientKind.LITELLM
-        return not self.model.startswith(OPENAI_WIRE)
+        return not self.model.startswith(OUR_CLIENT_CALLS)
 
     @model_validator(mode="after")
     def _one_address(self) -> Self:

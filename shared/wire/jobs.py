@@ -22,15 +22,16 @@ MOST_METADATA: Final = 16
 
 
 def _duration(value: object) -> float:
-    if not isinstance(value, str):
-        raise ValueError("must be a duration, such as 90s, 30m, 24h, 7d or 1h30m")  # noqa: TRY004 - pydantic collects these
-    return parse_duration(value)
+    return parse_duration(_text(value))
 
 
 def _moment(value: object) -> float:
-    if not isinstance(value, str):
-        raise ValueError("must be a time with its zone, such as 2026-12-01T02:00:00Z")  # noqa: TRY004 - as above
-    return parse_moment(value)
+    return parse_moment(_text(value))
+
+
+def _text(value: object) -> str:
+    """Give a text as it is, and what is none as the empty one, which is refused with the same words as a wrong one."""
+    return value if isinstance(value, str) else ""
 
 
 def _few(metadata: dict[str, str]) -> dict[str, str]:

@@ -13,9 +13,8 @@ from shared.adapters.providers.retry_after import rate_limit_headers
 from shared.adapters.providers.usage import read_usage
 from shared.domain.errors import ConnectionFailed, InvalidRequest, TimedOut, UnexpectedAnswer
 from shared.domain.providers import ProviderAnswer
-from shared.domain.routing import Deployment
+from shared.domain.routing import OPENAI_API_BASE, Deployment
 
-DEFAULT_API_BASE: Final = "https://api.openai.com/v1"
 LARGEST_ANSWER: Final = 64 * 1024 * 1024
 """Bytes of an answer, unpacked; what is larger is an ``UnexpectedAnswer``."""
 
@@ -58,7 +57,7 @@ class OpenAIHttpClient:
             self._session = None
 
     async def _post(self, deployment: Deployment, endpoint: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        url = (deployment.api_base or DEFAULT_API_BASE).rstrip("/") + endpoint.removeprefix("/v1")
+        url = (deployment.api_base or OPENAI_API_BASE).rstrip("/") + endpoint.removeprefix("/v1")
         headers = {"content-type": "application/json"}
         if deployment.api_key:
             headers["authorization"] = f"Bearer {deployment.api_key.strip()}"

@@ -4,7 +4,7 @@ from typing import Final
 from urllib.parse import quote
 
 from shared.domain.errors import ConfigurationError
-from shared.domain.lanes import CLASSES, JobClass, Priority, QueueName
+from shared.domain.lanes import CLASSES, QueueName
 
 REQUESTS: Final = "forebay.requests"
 """The topic exchange in front of all work queues."""
@@ -41,11 +41,6 @@ def routing_key(queue: QueueName) -> str:
 def queues_of(lane: str) -> tuple[QueueName, ...]:
     """Give every queue of a lane."""
     return tuple(QueueName(lane, job_class) for job_class in CLASSES)
-
-
-def overdue_queue(lane: str) -> QueueName:
-    """Give the queue in which deferrable work waits once its window is over."""
-    return QueueName(lane, JobClass(Priority.STANDARD))
 
 
 def delay_name(seconds: int) -> str:

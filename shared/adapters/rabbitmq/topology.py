@@ -24,18 +24,13 @@ from shared.adapters.rabbitmq.names import (
     REQUESTS,
     RUNGS,
     delay_name,
-    overdue_queue,
     queue_name,
     queues_of,
     routing_key,
 )
 from shared.domain.errors import BrokerUnavailable, ConfigurationError, Unroutable
-from shared.domain.lanes import DEFERRABLE_WINDOWS, Priority, QueueName
+from shared.domain.lanes import QueueName, overdue_queue
 from shared.domain.work_queue import PUBLISH_DEADLINE_S
-
-WINDOW_MARGIN: Final = 0.05
-"""The share of a deferrable window that is kept back for the work itself: its messages leave for the
-``standard`` queue when 95 % of the window are over."""
 
 _DELIVERY_LIMIT: Final = 100_000
 _DECLARE_DEADLINE_S: Final = 30.0
@@ -140,11 +135,11 @@ async def _declare_lane(channel: AbstractChannel, lane: str) -> None:
 
 
 def _arguments(queue: QueueName) -> FieldTable:
-    if queue.job_class.priority is not Priority.DEFERRABLE:
+    window = queue.job_class.window
+    if window is None:
         return {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": DEAD, **_AT_LEAST_ONCE}
-    seconds = next(window.seconds for window in DEFERRABLE_WINDOWS if queue.job_class.name.endswith(f".{window.label}"))
     return {
-        "x-message-ttl": int(seconds * (1 - WINDOW_MARGIN) * 1_000),
+        "x-message-ttl": int(window.patience_s * 1_000),
         "x-dead-letter-exchange": REQUESTS,
         "x-dead-letter-routing-key": routing_key(overdue_queue(queue.lane)),
         **_AT_LEAST_ONCE,

@@ -3,7 +3,7 @@
 from typing import Final
 
 from shared.domain.errors import ConfigurationError
-from shared.domain.lanes import CLASSES, JobClass, Priority, QueueName
+from shared.domain.lanes import CLASSES, QueueName
 
 GROUP: Final = "workers"
 """The one consumer group of every work stream."""
@@ -43,11 +43,6 @@ def queues_of(lane: str) -> tuple[QueueName, ...]:
     if not 1 <= len(lane.encode()) <= LONGEST_LANE:
         raise ConfigurationError("the name of a lane", lane, f"1 to {LONGEST_LANE} bytes")
     return tuple(QueueName(lane, job_class) for job_class in CLASSES)
-
-
-def overdue_queue(lane: str) -> QueueName:
-    """Give the queue in which deferrable work waits once its window is over."""
-    return QueueName(lane, JobClass(Priority.STANDARD))
 
 
 def receipt_key(instance: str) -> str:

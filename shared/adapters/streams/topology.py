@@ -9,12 +9,11 @@ from shared.adapters.streams.names import (
     DEAD,
     GROUP,
     QUEUES,
-    overdue_queue,
     queue_stream,
     queues_of,
     returned_stream,
 )
-from shared.domain.lanes import QueueName
+from shared.domain.lanes import QueueName, overdue_queue
 
 
 class Topology:
