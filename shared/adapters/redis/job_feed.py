@@ -16,6 +16,9 @@ from shared.domain.job_store import JobChange
 SILENCE_S: Final = 5.0
 """Seconds of silence after which the server is asked whether it is there; after as many more it is taken for lost."""
 
+SUBSCRIBE_DEADLINE_S: Final = 2.0
+"""Seconds for making the subscription."""
+
 RECONNECT_S: Final = 0.25
 """Seconds between attempts to connect."""
 
@@ -32,7 +35,7 @@ class RedisJobFeed:
         while True:
             subscription = None
             try:
-                async with asyncio.timeout(SILENCE_S):
+                async with asyncio.timeout(SUBSCRIBE_DEADLINE_S):
                     subscription = await self._subscribe()
                 async for change in _changes(subscription):
                     yield change
