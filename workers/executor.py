@@ -14,8 +14,9 @@ from shared.domain.catalog import Lane
 from shared.domain.clock import Clock
 from shared.domain.errors import MalformedMessage, ProviderError, RateLimited, StoreUnavailable
 from shared.domain.events import ClaimLost, Emit, JobFinished, JobRetried, MessageBuried
-from shared.domain.job import Envelope, JobError, JobStatus, Outcome
+from shared.domain.job import Envelope, JobError, JobSpec, JobStatus, Outcome
 from shared.domain.job_store import Claim, ClaimResult, JobStore, WorkerLeases
+from shared.domain.lanes import QueueName
 from shared.domain.retry import GiveUp, RetryAfter
 from shared.domain.work_queue import LONGEST_DELAY_S, Delivery, WorkQueue
 from shared.wire.envelope import decode
@@ -47,6 +48,10 @@ class Verdict:
     rest_s: float = 0.0
 
 
+class CallBroken(Exception):
+    """A call ended as if somebody had cancelled it, and nobody had."""
+
+
 class Executor:
     """Handles arrivals, any number at a time."""
 
@@ -59,7 +64,7 @@ class Executor:
 
     @property
     def in_hand(self) -> tuple[Envelope, ...]:
-        """The jobs that this executor has claimed and not ended yet."""
+        """The jobs that this executor asks for, or has claimed, and has not ended yet."""
         return tuple(self._in_hand.values())
 
     def abort(self, job_id: str) -> None:
@@ -79,30 +84,34 @@ class Executor:
             envelope = decode(delivery.message.body)
         except MalformedMessage as error:
             return await self._bury_unread(delivery, error)
-        if envelope.spec.run_at is not None and envelope.spec.run_at > self._parts.clock.now():
-            return await self._come_back_later(delivery, envelope, envelope.spec.run_at - self._parts.clock.now())
+        spec = envelope.spec
+        if spec.run_at is not None and spec.run_at > self._parts.clock.now():
+            return await self._wait_for_its_time(delivery, spec, spec.run_at)
+        if spec.id in self._in_hand:  # a message whose confirmation was lost comes twice, side by side
+            return await self._come_back_later(delivery, delivery.queue, HELD_RECHECK_S)
+        self._in_hand[spec.id] = envelope
+        try:
+            return await self._claim_and_run(delivery, envelope, lane)
+        finally:
+            del self._in_hand[spec.id]
+
+    async def _claim_and_run(self, delivery: Delivery, envelope: Envelope, lane: Lane) -> Verdict:
         claim = await self._claim(envelope)
         if claim.result is ClaimResult.HELD:
-            return await self._come_back_later(delivery, envelope, HELD_RECHECK_S)
+            return await self._come_back_later(delivery, delivery.queue, HELD_RECHECK_S)
         if claim.result is ClaimResult.FINISHED:
             return await self._do_what_is_left(delivery, envelope)
-        self._in_hand[envelope.spec.id] = envelope
-        try:
-            return await self._run(delivery, Task(envelope, lane, claim.attempts), claim)
-        finally:
-            del self._in_hand[envelope.spec.id]
+        return await self._run(delivery, Task(envelope, lane, claim.attempts), claim)
 
     async def _claim(self, envelope: Envelope) -> Claim:
         claim = await self._parts.store.claim(envelope.spec, self._parts.worker)
-        if claim.result is ClaimResult.HELD and not await self._is_held(claim.holder, envelope.spec.id):
+        if claim.result is ClaimResult.HELD and not await self._is_held(claim.holder):
             claim = await self._parts.store.claim(envelope.spec, self._parts.worker, instead_of=claim.holder)
         return claim
 
-    async def _is_held(self, holder: str, job_id: str) -> bool:
-        """Whether the holder really runs the job: a dead worker does not, nor do we if we lost it in an outage."""
-        if holder == self._parts.worker:
-            return job_id in self._in_hand
-        return await self._parts.leases.is_alive(holder)
+    async def _is_held(self, holder: str) -> bool:
+        """Whether the holder really runs the job: a dead worker does not, nor do we, who lost it in an outage."""
+        return holder != self._parts.worker and await self._parts.leases.is_alive(holder)
 
     async def _run(self, delivery: Delivery, task: Task, claim: Claim) -> Verdict:
         spec, retry = task.envelope.spec, task.lane.retry
@@ -124,7 +133,7 @@ class Executor:
             if _is_being_stopped():
                 await asyncio.shield(self._give_back(delivery, task, claim))
                 raise
-            return await self._do_what_is_left(delivery, task.envelope)  # the job was cancelled: it is final already
+            return await self._after_broken_call(delivery, spec)
         except StoreUnavailable:
             await self._parts.store.release(spec, claim.fence, None)
             raise
@@ -135,6 +144,14 @@ class Executor:
     async def _within_deadline(self, call: asyncio.Task[Answer], deadline: float | None) -> Answer:
         async with asyncio.timeout(None if deadline is None else deadline - self._parts.clock.now()):
             return await call
+
+    async def _after_broken_call(self, delivery: Delivery, spec: JobSpec) -> Verdict:
+        """The job was cancelled, and is final already; if it is not, a library has cancelled its own call."""
+        job = await self._parts.store.get(spec.team, spec.id)
+        if job is not None and not job.status.is_final:
+            raise CallBroken
+        await delivery.ack()
+        return Verdict()
 
     async def _after_failure(self, delivery: Delivery, task: Task, claim: Claim, error: ProviderError) -> Verdict:
         spec, clock = task.envelope.spec, self._parts.clock
@@ -192,8 +209,14 @@ class Executor:
         await delivery.ack()
         return Verdict()
 
-    async def _come_back_later(self, delivery: Delivery, envelope: Envelope, delay_s: float) -> Verdict:
-        queue = envelope.spec.queue(self._parts.clock.now())
+    async def _wait_for_its_time(self, delivery: Delivery, spec: JobSpec, run_at: float) -> Verdict:
+        job = await self._parts.store.get(spec.team, spec.id)
+        if job is not None and job.status.is_final:  # cancelled; at its time the record may be gone, and it would run
+            await delivery.ack()
+            return Verdict()
+        return await self._come_back_later(delivery, spec.queue(run_at), run_at - self._parts.clock.now())
+
+    async def _come_back_later(self, delivery: Delivery, queue: QueueName, delay_s: float) -> Verdict:
         await self._parts.queue.publish(queue, delivery.message, min(delay_s, LONGEST_DELAY_S))
         await delivery.ack()
         return Verdict()

@@ -1,0 +1,113 @@
+"""What goes wrong between the take and the acknowledgement without any process dying; with real parts."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+from redis.asyncio import Redis
+
+from shared.adapters.redis.connection import connect
+from shared.adapters.redis.job_store import RedisJobStore
+from shared.adapters.streams.names import DELAYED
+from shared.domain.answer_cache import CacheMode, CachePolicy
+from shared.domain.job import JobSpec, JobStatus
+from shared.domain.job_store import Claim
+from shared.domain.lanes import JobClass, Priority, QueueName
+from shared.domain.retry import RetryPolicy
+from tests.integration.worker_rig import TEAM, Rig, worker_rig
+from workers.executor import CallBroken, Executor, ExecutorParts
+from workers.task import Answer, Task
+
+STANDARD = QueueName("sim", JobClass("standard"))
+
+
+@pytest.fixture
+async def rig(valkey_url: str) -> AsyncIterator[Rig]:
+    async with worker_rig(valkey_url, RetryPolicy(max_attempts=3, base_s=0)) as rig:
+        yield rig
+
+
+@pytest.fixture
+async def client(valkey_url: str) -> AsyncIterator[Redis]:
+    client = connect(valkey_url)
+    assert isinstance(client, Redis)
+    yield client
+    await client.aclose()
+
+
+class SlowToTell(RedisJobStore):
+    """The real store, behind a network that keeps the reply to each claim back until ``told``."""
+
+    def __init__(self, client: Redis) -> None:
+        super().__init__(client)
+        self.granted = asyncio.Event()
+        self.told = asyncio.Event()
+
+    async def claim(self, spec: JobSpec, worker: str, *, instead_of: str | None = None) -> Claim:
+        claim = await super().claim(spec, worker, instead_of=instead_of)
+        if not self.granted.is_set():
+            self.granted.set()
+            await self.told.wait()
+        return claim
+
+
+async def test_a_message_that_came_twice_at_once_makes_one_call(rig: Rig, client: Redis) -> None:
+    store = SlowToTell(client)
+    executor = replace(rig, parts=replace(rig.parts, store=store)).executor()
+    spec = await rig.submit("Twice", cache=CachePolicy(CacheMode.OFF))
+    first = await rig.take()
+    await rig.parts.queue.publish(first.queue, first.message)
+    running = asyncio.create_task(executor.execute(first, rig.lane))
+    await store.granted.wait()
+    await executor.execute(await rig.take(), rig.lane)
+    store.told.set()
+    await running
+    assert (await rig.job(spec)).status is JobStatus.SUCCEEDED
+    assert (await rig.provider.calls_of("Twice"))["begun"] == 1
+    await executor.execute(await rig.take(), rig.lane)
+    assert await rig.waiting(spec) == 0
+
+
+async def test_a_call_that_a_library_cancels_by_itself_loses_no_job(rig: Rig) -> None:
+    async def hang_up(_: Task) -> Answer:
+        raise asyncio.CancelledError
+
+    parts = rig.parts
+    everything = ExecutorParts("worker-1", parts.store, parts.leases, parts.queue, rig.clock, rig.events.append)
+    spec = await rig.submit("Hung up")
+    delivery = await rig.take()
+    with pytest.raises(CallBroken):
+        await Executor(everything, hang_up).execute(delivery, rig.lane)
+    assert await rig.waiting(spec) == 1
+    await delivery.give_back()
+    await rig.executor().execute(await rig.take(), rig.lane)
+    assert (await rig.job(spec)).status is JobStatus.SUCCEEDED
+
+
+async def test_a_deferrable_job_whose_patience_is_over_never_goes_back_to_wait_again(rig: Rig) -> None:
+    spec = await rig.submit("At last", priority=Priority.DEFERRABLE)
+    patient = await rig.take()
+    assert patient.queue != STANDARD
+    await rig.parts.queue.publish(STANDARD, patient.message)
+    await patient.ack()
+    await rig.parts.leases.renew("living", 60)
+    await rig.parts.store.claim(spec, "living")
+    await rig.executor().execute(await rig.take(), rig.lane)
+    assert (await rig.take()).queue == STANDARD
+
+
+async def test_a_scheduled_deferrable_job_waits_in_the_class_of_the_time_it_has_left_then(rig: Rig) -> None:
+    now = rig.clock.now()
+    await rig.submit("Tight", priority=Priority.DEFERRABLE, run_at=now + 2, deadline=now + 3_601)
+    await rig.executor().execute(await rig.take(), rig.lane)
+    assert (await rig.take()).queue == STANDARD
+
+
+async def test_a_scheduled_job_that_was_cancelled_waits_no_longer(rig: Rig, client: Redis) -> None:
+    """At its time its record may be gone, and a job without a record runs."""
+    spec = await rig.submit("Never mind", run_at=rig.clock.now() + 86_400)
+    await rig.parts.store.cancel(TEAM, spec.id)
+    await rig.executor().execute(await rig.take(), rig.lane)
+    assert await rig.waiting(spec) == 0
+    assert await client.zcard(DELAYED) == 0
