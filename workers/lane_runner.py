@@ -17,6 +17,9 @@ SHORT_REST_S: Final = 5.0
 AFTER_OUTAGE_S: Final = 0.5
 """Seconds a lane rests after a server went away under a job."""
 
+AFTER_CRASH_S: Final = 0.5
+"""Seconds a message that our own code failed on is kept back, so that one that always fails does not spin."""
+
 
 class LaneRunner:
     """Whose turn it is, the intake decides; how many run at once, the slots; when none may start, the rest."""
@@ -62,14 +65,14 @@ class LaneRunner:
     def _start(self, delivery: Delivery, clock: Clock, emit: Emit) -> None:
         arrival = asyncio.create_task(self._handle(delivery, clock))
         self._arrivals.add(arrival)
-        arrival.add_done_callback(lambda ended: self._ended(ended, delivery, emit))
+        arrival.add_done_callback(lambda ended: self._ended(ended, delivery, clock, emit))
 
-    def _ended(self, arrival: asyncio.Task[None], delivery: Delivery, emit: Emit) -> None:
+    def _ended(self, arrival: asyncio.Task[None], delivery: Delivery, clock: Clock, emit: Emit) -> None:
         self._arrivals.discard(arrival)
         self._slots.release()
         if not arrival.cancelled() and (error := arrival.exception()) is not None:
             emit(ArrivalCrashed(delivery.message.job_id, type(error).__name__))
-            self._arrivals.add(returning := asyncio.ensure_future(delivery.give_back()))
+            self._arrivals.add(returning := asyncio.create_task(_give_back_later(delivery, clock)))
             returning.add_done_callback(self._arrivals.discard)
 
     async def _handle(self, delivery: Delivery, clock: Clock) -> None:
@@ -100,3 +103,8 @@ class LaneRunner:
         await self._intake.pause()
         await clock.sleep(seconds)
         await self._intake.resume()
+
+
+async def _give_back_later(delivery: Delivery, clock: Clock) -> None:
+    await clock.sleep(AFTER_CRASH_S)
+    await delivery.give_back()

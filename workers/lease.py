@@ -1,6 +1,7 @@
 """The worker's lease: its sign of life, and its knowledge whether the store can be reached."""
 
 import asyncio
+from contextlib import suppress
 from typing import Final
 
 from shared.domain.clock import Clock
@@ -24,6 +25,15 @@ class WorkerLease:
         self._clock = clock
         self._emit = emit
         self._is_held = asyncio.Event()
+
+    async def held_or(self, stop: asyncio.Event) -> None:
+        """Wait until the lease is held or ``stop`` is set."""
+        waits = [asyncio.create_task(event.wait()) for event in (self._is_held, stop)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     async def held(self) -> None:
         """Wait until the lease is held; without it no job may be claimed."""
@@ -52,6 +62,7 @@ class WorkerLease:
             await self._clock.sleep(LEASE_S / RENEWALS_PER_LEASE)
 
     async def end(self) -> None:
-        """Give the lease back; what the worker still held is free at once."""
+        """Give the lease back; what the worker still held is free at once. Without the store it ends by itself."""
         self.doubt()
-        await self._leases.end(self._worker)
+        with suppress(StoreUnavailable):
+            await self._leases.end(self._worker)

@@ -72,19 +72,22 @@ class Worker:
         async with asyncio.TaskGroup() as background:
             keeping = background.create_task(self._lease.keep())
             watching = background.create_task(self._watch_for_cancelled_jobs())
-            await self._lease.held()
-            runners = [self._runner(lane) for lane in self._catalog.lanes.values()]
-            running = [background.create_task(runner.run(self._clock, self._emit)) for runner in runners]
-            self._emit(RoleStarted("worker", self.name))
-            on_ready()
-            await stop.wait()
-            for task in running:
-                task.cancel()
-            given_back = sum(await asyncio.gather(*(runner.drain(self._options.grace_s) for runner in runners)))
+            await self._lease.held_or(stop)
+            given_back = 0 if stop.is_set() else await self._work(background, stop, on_ready)
             keeping.cancel()
             watching.cancel()
         await self._lease.end()
         self._emit(RoleStopped("worker", self.name, given_back))
+
+    async def _work(self, background: asyncio.TaskGroup, stop: asyncio.Event, on_ready: Callable[[], None]) -> int:
+        runners = [self._runner(lane) for lane in self._catalog.lanes.values()]
+        running = [background.create_task(runner.run(self._clock, self._emit)) for runner in runners]
+        self._emit(RoleStarted("worker", self.name))
+        on_ready()
+        await stop.wait()
+        for task in running:
+            task.cancel()
+        return sum(await asyncio.gather(*(runner.drain(self._options.grace_s) for runner in runners)))
 
     def _runner(self, lane: Lane) -> LaneRunner:
         options = self._options

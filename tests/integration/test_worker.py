@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from shared.adapters.redis.connection import connect
+from shared.adapters.redis.worker_leases import RedisWorkerLeases
 from shared.domain.answer_cache import CacheMode, CachePolicy
 from shared.domain.events import ArrivalCrashed, Event, JobRetried, LanePaused, RoleStopped, ServerBack, ServerLost
 from shared.domain.job import JobSpec, JobStatus
@@ -64,7 +66,6 @@ async def test_a_cancelled_jobs_call_is_aborted_wherever_it_runs(rig: Rig) -> No
 
 
 async def test_running_jobs_are_ended_before_the_worker_stops(rig: Rig) -> None:
-    """Row 32 of the hazards."""
     spec = await rig.submit("Almost done")
     await rig.provider.faults("latency", seconds=0.5)
     async with working(rig):
@@ -130,3 +131,18 @@ async def test_an_answer_that_was_paid_for_outlives_an_absent_store(private_valk
 
 async def _announced(rig: Rig, event_type: type[Event]) -> bool:
     return any(isinstance(event, event_type) for event in rig.events)
+
+
+async def test_a_worker_that_never_reached_the_store_still_stops_when_told(rig: Rig) -> None:
+    nowhere = connect("redis://127.0.0.1:1")
+    stop = asyncio.Event()
+    parts = replace(rig.parts, leases=RedisWorkerLeases(nowhere))
+    running = asyncio.create_task(
+        Worker(parts, rig.catalog, WorkerOptions(8, 1), rig.clock, rig.events.append).run(stop)
+    )
+    await eventually(lambda: _announced(rig, ServerLost))
+    stop.set()
+    async with asyncio.timeout(30):
+        await running
+    await nowhere.aclose()
+    assert await _announced(rig, RoleStopped)
