@@ -94,7 +94,8 @@ class LaneReader:
                 self._server.lost(error)
                 await self._clock.sleep(_PAUSE_S)
             finally:
-                await connection.disconnect()
+                with contextlib.suppress(RedisError, OSError):  # a close that takes too long must not end the reading
+                    await connection.disconnect()
 
     async def _read(self, connection: AbstractConnection, receiver: Receiver) -> None:
         session = int(await _ask(connection, "CLIENT", "ID"))
