@@ -1,16 +1,14 @@
 """The ``forebay`` commands as people run them: each a process, with what it wrote and how it ended."""
 
 import asyncio
-import os
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from tests.e2e.processes import ADMIN_KEY
+from tests.e2e.processes import ADMIN_KEY, end, start
 
 WITHIN_S: Final = 90.0
 
@@ -55,21 +53,11 @@ class Started:
 @asynccontextmanager
 async def started(*arguments: str, settings: Mapping[str, str]) -> AsyncIterator[Started]:
     """Start ``forebay …``; killed at the end of the block if it still runs."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("FOREBAY_")}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "forebay", *arguments),
-        env={**inherited, **settings},
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=PIPE,
-        limit=2**20,
-    )
+    process = await start(*arguments, settings=settings)
     try:
         yield Started(process)
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await end(process)
 
 
 async def run(*arguments: str, url: str, stdin: bytes | None = None) -> Ended:

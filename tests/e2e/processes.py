@@ -43,17 +43,7 @@ class Running:
 @asynccontextmanager
 async def forebay(*arguments: str, settings: Mapping[str, str]) -> AsyncIterator[Running]:
     """Run ``forebay …`` until the block ends; entered when it is ready."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("FOREBAY_")}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "forebay",
-        *arguments,
-        env={**inherited, **settings},
-        stdout=PIPE,
-        stderr=PIPE,
-        limit=2**20,
-    )
+    process = await start(*arguments, settings=settings)
     assert process.stdout is not None
     assert process.stderr is not None
     said = bytearray()
@@ -65,10 +55,28 @@ async def forebay(*arguments: str, settings: Mapping[str, str]) -> AsyncIterator
         listening.append(asyncio.create_task(_listen(process.stdout if is_up else process.stderr, said)))
         yield Running(process, ready, said)
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        await end(process)
         await asyncio.gather(*listening)
+
+
+async def start(*arguments: str, settings: Mapping[str, str]) -> Process:
+    """Start ``forebay …`` with these settings, and none of those that the tests were started with."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("FOREBAY_")}
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "forebay", *arguments),
+        env={**inherited, **settings},
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
+        limit=2**20,
+    )
+
+
+async def end(process: Process) -> None:
+    """Kill a process if it still runs."""
+    if process.returncode is None:
+        process.kill()
+    await process.wait()
 
 
 def write_config(folder: Path, provider_url: str, **parameters: object) -> Path:

@@ -1,4 +1,4 @@
-"""Done when 4: `forebay up`, killed in the middle of 1,000 jobs and started again."""
+"""`forebay up`, killed in the middle of 1,000 jobs and started again."""
 
 from pathlib import Path
 

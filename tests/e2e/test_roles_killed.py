@@ -1,4 +1,4 @@
-"""Done when 5: separate roles on RabbitMQ and Redis, killed and restarted in the middle of 1,000 jobs."""
+"""Separate roles on RabbitMQ and Redis, killed and restarted in the middle of 1,000 jobs."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -70,7 +70,6 @@ async def test_a_restarted_rabbitmq_loses_no_job_and_repeats_only_calls_in_fligh
 
 @pytest.mark.timeout(240)
 async def test_a_worker_told_to_stop_ends_its_calls_and_leaves_the_rest(cluster: Cluster) -> None:
-    """Row 32 of the hazards."""
     batch_id = await submit(cluster.client, JOBS)
     await progressed(cluster.client, batch_id, 0.2)
     assert await cluster.workers[0].stop() == 0

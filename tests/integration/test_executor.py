@@ -65,7 +65,6 @@ async def test_a_job_is_answered_priced_stored_and_only_then_acknowledged(rig: R
 
 
 async def test_a_crash_between_the_stored_result_and_the_acknowledgement_pays_once(rig: Rig) -> None:
-    """Row 1 of the hazards."""
     spec = await rig.submit("Pay once", cache=CachePolicy(CacheMode.OFF))
     delivery = await rig.take()
     with pytest.raises(Crash):

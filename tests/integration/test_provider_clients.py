@@ -27,24 +27,11 @@ from shared.domain.errors import (
 )
 from shared.domain.routing import ClientKind, Deployment
 from shared.domain.usage import Usage
-from tests.servers.provider import SimulatedProvider, simulated_provider
+from tests.servers.provider import CHAT, SimulatedProvider, question
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-CHAT = "/v1/chat/completions"
 EMBEDDINGS = "/v1/embeddings"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running_provider() -> AsyncIterator[SimulatedProvider]:
-    async with simulated_provider(api_keys=["sk-right"]) as provider:
-        yield provider
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def provider(running_provider: SimulatedProvider) -> SimulatedProvider:
-    await running_provider.reset()
-    return running_provider
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -56,10 +43,6 @@ async def client() -> AsyncIterator[OpenAIHttpClient]:
 
 def deployment(api_base: str, api_key: str = "sk-right", timeout_s: float = 30.0) -> Deployment:
     return Deployment("d1", "chat", "openai/gpt-test", ClientKind.HTTP, api_base, api_key, timeout_s)
-
-
-def question(text: str = "Hello?", **more: object) -> dict[str, Any]:
-    return {"model": "chat", "messages": [{"role": "user", "content": text}], **more}
 
 
 async def test_a_call_gives_the_whole_answer_and_its_usage(

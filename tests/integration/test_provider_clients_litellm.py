@@ -32,11 +32,9 @@ from shared.domain.errors import (
 )
 from shared.domain.routing import ClientKind, Deployment
 from shared.domain.usage import Usage
-from tests.servers.provider import SimulatedProvider, simulated_provider
+from tests.servers.provider import CHAT, SimulatedProvider, question
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-CHAT = "/v1/chat/completions"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -45,18 +43,6 @@ async def client() -> AsyncIterator[LiteLLMClient]:
     await client._imported()
     yield client
     await client.close()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running_provider() -> AsyncIterator[SimulatedProvider]:
-    async with simulated_provider(api_keys=["sk-right"]) as provider:
-        yield provider
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def provider(running_provider: SimulatedProvider) -> SimulatedProvider:
-    await running_provider.reset()
-    return running_provider
 
 
 @pytest.fixture
@@ -71,10 +57,6 @@ def exceptions(client: LiteLLMClient) -> dict[str, type[Exception]]:
 
 def deployment(provider: SimulatedProvider, api_key: str = "sk-right", timeout_s: float = 30.0) -> Deployment:
     return Deployment("d1", "chat", "openai/gpt-test", ClientKind.LITELLM, provider.url, api_key, timeout_s)
-
-
-def question(text: str = "Hello?", **more: object) -> dict[str, Any]:
-    return {"model": "chat", "messages": [{"role": "user", "content": text}], **more}
 
 
 async def test_a_call_through_litellm_gives_an_openai_answer(

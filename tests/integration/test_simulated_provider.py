@@ -30,12 +30,6 @@ async def running_provider() -> AsyncIterator[SimulatedProvider]:
         yield provider
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def provider(running_provider: SimulatedProvider) -> SimulatedProvider:
-    await running_provider.reset()
-    return running_provider
-
-
 async def ask(
     http: aiohttp.ClientSession,
     provider: SimulatedProvider,

@@ -91,11 +91,6 @@ class Rig:
         depth = await self.parts.queue.depth(spec.queue(self.clock.now()))
         return depth.ready + depth.unacknowledged
 
-    async def other_worker_takes_over(self) -> Intake:
-        """Another consumer of the lane, after this one gave everything back."""
-        await self.intake.close()
-        return self.parts.queue.intake(self.lane.name, DEFAULT_WEIGHTS, 8)
-
 
 @asynccontextmanager
 async def worker_rig(store_url: str, retry: RetryPolicy, deployments: int = 1) -> AsyncIterator[Rig]:

@@ -1,4 +1,4 @@
-"""Row 30 of the hazards: what must not be written down is written down nowhere."""
+"""What must not be written down is written down nowhere."""
 
 import json
 from pathlib import Path

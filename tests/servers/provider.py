@@ -11,14 +11,17 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
+
+from tests.eventually import eventually
+
+CHAT: Final = "/v1/chat/completions"
 
 _ROOT = Path(__file__).parents[2]
 _START_DEADLINE_S = 20.0
 _STOP_DEADLINE_S = 10.0
-_POLL_S = 0.02
 
 
 class SimulatedProvider:
@@ -83,12 +86,11 @@ class SimulatedProvider:
         await self._post("reset", {})
 
     async def _wait_until(self, holds: Callable[[dict[str, int]], bool], deadline_s: float) -> dict[str, int]:
-        async with asyncio.timeout(deadline_s):
-            while True:
-                total = await self.total()
-                if holds(total):
-                    return total
-                await asyncio.sleep(_POLL_S)
+        async def look() -> dict[str, int]:
+            total = await self.total()
+            return total if holds(total) else {}
+
+        return await eventually(look, deadline_s)
 
     async def _post(self, path: str, body: Mapping[str, object]) -> None:
         async with self._session.post(f"{self._control}/{path}", json=body) as response:
@@ -115,6 +117,11 @@ async def simulated_provider(**options: object) -> AsyncIterator[SimulatedProvid
             yield SimulatedProvider(url, session)
     finally:
         await _stop(process)
+
+
+def question(text: str = "Hello?", **more: object) -> dict[str, Any]:
+    """Give a chat request."""
+    return {"model": "chat", "messages": [{"role": "user", "content": text}], **more}
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

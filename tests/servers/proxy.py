@@ -10,7 +10,10 @@ _CHUNK = 65_536
 
 
 class Proxy:
-    """Listens on 127.0.0.1 and passes bytes on, until it is told to misbehave."""
+    """Listens on 127.0.0.1 and passes bytes on, until it is told to misbehave.
+
+    ``cuts`` counts the replies that were lost by ``cut_the_next_reply``.
+    """
 
     def __init__(self, dial: Dial) -> None:
         """``dial`` connects to the server."""
@@ -19,7 +22,9 @@ class Proxy:
         self._lines: set[asyncio.Task[None]] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self._loses_the_next_reply = False
         self.port = 0
+        self.cuts = 0
 
     async def listen(self) -> None:
         """Accept connections; the first time on a free port, later on the same one again."""
@@ -48,6 +53,10 @@ class Proxy:
         """Pass on what was held up, and go on."""
         self._flowing.set()
 
+    def cut_the_next_reply(self) -> None:
+        """Wait for the server's next reply, drop it, and cut that connection, as a network does at the worst moment."""
+        self._loses_the_next_reply = True
+
     async def _on_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         line = asyncio.create_task(self._connect_through(reader, writer))
         self._lines.add(line)
@@ -57,14 +66,16 @@ class Proxy:
         far_writer = None
         try:
             far_reader, far_writer = await self._dial()
-            ways = [self._pump(reader, far_writer), self._pump(far_reader, writer)]
-            pumps = [asyncio.create_task(way) for way in ways]
+            ways = [
+                asyncio.create_task(self._pass_requests(reader, far_writer)),
+                asyncio.create_task(self._pass_replies(far_reader, writer)),
+            ]
             try:
-                await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                for pump in pumps:
-                    pump.cancel()
-                await asyncio.gather(*pumps, return_exceptions=True)
+                for way in ways:
+                    way.cancel()
+                await asyncio.gather(*ways, return_exceptions=True)
         except OSError:
             pass  # the server is away, and so the line to it is cut
         finally:
@@ -72,11 +83,22 @@ class Proxy:
             if far_writer is not None:
                 far_writer.transport.abort()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass_requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while chunk := await reader.read(_CHUNK):
-            await self._flowing.wait()
-            writer.write(chunk)
-            await writer.drain()
+            await self._pass_on(chunk, writer)
+
+    async def _pass_replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while chunk := await reader.read(_CHUNK):
+            if self._loses_the_next_reply:
+                self._loses_the_next_reply = False
+                self.cuts += 1
+                return
+            await self._pass_on(chunk, writer)
+
+    async def _pass_on(self, chunk: bytes, writer: asyncio.StreamWriter) -> None:
+        await self._flowing.wait()
+        writer.write(chunk)
+        await writer.drain()
 
 
 @contextlib.asynccontextmanager

@@ -1,46 +1,24 @@
 """The Python client against a server that misbehaves on demand."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 from aiohttp import web
 
 from forebay.client import MAX_TRIES, ApiError, AsyncClient, Client, JobQuery, Unreachable
+from tests.clock import ManualClock
+from tests.servers.web import serving
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 JOB = {"id": "job_1", "status": "succeeded"}
 
 
-class PatientClock:
-    """Passes at once, and remembers how long it was asked to wait."""
-
-    def __init__(self) -> None:
-        self.waits: list[float] = []
-
-    def now(self) -> float:
-        return 0.0
-
-    def monotonic(self) -> float:
-        return 0.0
-
-    async def sleep(self, seconds: float) -> None:
-        self.waits.append(seconds)
-
-
-@asynccontextmanager
-async def serving(handler: Handler) -> AsyncIterator[str]:
+def answering(handler: Handler) -> AbstractAsyncContextManager[str]:
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    try:
-        yield f"http://{host}:{port}"
-    finally:
-        await runner.cleanup()
+    return serving(app)
 
 
 def refusing(status: int, times: int, headers: dict[str, str] | None = None) -> tuple[Handler, list[web.Request]]:
@@ -59,8 +37,8 @@ def refusing(status: int, times: int, headers: dict[str, str] | None = None) -> 
 
 async def test_an_outage_is_waited_for_as_long_as_the_server_asks() -> None:
     handler, seen = refusing(503, 2, {"retry-after": "7"})
-    clock = PatientClock()
-    async with serving(handler) as url, AsyncClient(url, "fb-k", clock) as client:
+    clock = ManualClock()
+    async with answering(handler) as url, AsyncClient(url, "fb-k", clock) as client:
         assert await client.get("job_1") == JOB
     assert len(seen) == 3
     assert min(clock.waits) >= 7
@@ -68,7 +46,7 @@ async def test_an_outage_is_waited_for_as_long_as_the_server_asks() -> None:
 
 async def test_an_outage_without_end_is_reported() -> None:
     handler, seen = refusing(503, 1_000)
-    async with serving(handler) as url, AsyncClient(url, "fb-k", PatientClock()) as client:
+    async with answering(handler) as url, AsyncClient(url, "fb-k", ManualClock()) as client:
         with pytest.raises(ApiError, match="not now") as caught:
             await client.get("job_1")
     assert len(seen) == MAX_TRIES
@@ -77,7 +55,7 @@ async def test_an_outage_without_end_is_reported() -> None:
 
 async def test_a_submission_without_an_idempotency_key_is_sent_once() -> None:
     handler, seen = refusing(503, 1)
-    async with serving(handler) as url, AsyncClient(url, "fb-k", PatientClock()) as client:
+    async with answering(handler) as url, AsyncClient(url, "fb-k", ManualClock()) as client:
         with pytest.raises(ApiError):
             await client.submit({"request": {}})
     assert len(seen) == 1
@@ -85,7 +63,7 @@ async def test_a_submission_without_an_idempotency_key_is_sent_once() -> None:
 
 async def test_a_submission_with_an_idempotency_key_is_sent_again_with_the_same_key() -> None:
     handler, seen = refusing(503, 1)
-    async with serving(handler) as url, AsyncClient(url, "fb-k", PatientClock()) as client:
+    async with answering(handler) as url, AsyncClient(url, "fb-k", ManualClock()) as client:
         assert await client.submit({"request": {}}, "k-1") == JOB
     assert [request.headers["idempotency-key"] for request in seen] == ["k-1", "k-1"]
 
@@ -93,7 +71,7 @@ async def test_a_submission_with_an_idempotency_key_is_sent_again_with_the_same_
 @pytest.mark.parametrize("status", [400, 401, 404, 409, 410, 429, 500])
 async def test_other_refusals_are_not_repeated(status: int) -> None:
     handler, seen = refusing(status, 1)
-    async with serving(handler) as url, AsyncClient(url, "fb-k", PatientClock()) as client:
+    async with answering(handler) as url, AsyncClient(url, "fb-k", ManualClock()) as client:
         with pytest.raises(ApiError) as caught:
             await client.get("job_1")
     assert caught.value.status == status
@@ -101,7 +79,7 @@ async def test_other_refusals_are_not_repeated(status: int) -> None:
 
 
 async def test_a_server_that_was_never_there_is_not_waited_for(closed_port: int) -> None:
-    clock = PatientClock()
+    clock = ManualClock()
     async with AsyncClient(f"http://127.0.0.1:{closed_port}", "fb-k", clock) as client:
         with pytest.raises(Unreachable, match=rf"127\.0\.0\.1:{closed_port}: Connection refused"):
             await client.get("job_1")
@@ -110,8 +88,8 @@ async def test_a_server_that_was_never_there_is_not_waited_for(closed_port: int)
 
 async def test_a_server_that_went_away_is_waited_for() -> None:
     handler, _ = refusing(503, 0)
-    clock = PatientClock()
-    async with serving(handler) as url:
+    clock = ManualClock()
+    async with answering(handler) as url:
         client = await AsyncClient(url, "fb-k", clock).__aenter__()
         await client.get("job_1")
     with pytest.raises(Unreachable):
@@ -129,7 +107,7 @@ async def test_every_page_of_a_listing_is_read_empty_ones_too() -> None:
         found, following = pages[request.query.get("after", "")]
         return web.json_response({"data": [{"id": name} for name in found], "next_after": following})
 
-    async with serving(handle) as url, AsyncClient(url, "fb-k") as client:
+    async with answering(handle) as url, AsyncClient(url, "fb-k") as client:
         found = [job["id"] async for job in client.jobs(JobQuery(status="failed", batch="batch_1"), page=2)]
     assert found == ["job_5", "job_4", "job_1"]
     assert asked[0] == {"status": "failed", "batch": "batch_1", "limit": "2"}
@@ -147,14 +125,9 @@ async def test_a_wrong_key_is_refused_before_the_upload() -> None:
 
     app = web.Application()
     app.router.add_route("POST", "/v1/jobs/bulk", refuse, expect_handler=_do_not_continue)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    async with AsyncClient(f"http://{host}:{port}", "fb-k") as client:
+    async with serving(app) as url, AsyncClient(url, "fb-k") as client:
         with pytest.raises(ApiError, match="unknown key"):
             await client.submit_bulk(lines())
-    await runner.cleanup()
     assert read == []
 
 
@@ -169,7 +142,7 @@ async def test_a_bulk_upload_is_streamed() -> None:
         for _ in range(1_000):
             yield b"{}\n"
 
-    async with serving(count) as url, AsyncClient(url, "fb-k") as client:
+    async with answering(count) as url, AsyncClient(url, "fb-k") as client:
         assert (await client.submit_bulk(lines(), "k"))["accepted"] == 1_000
 
 
@@ -179,7 +152,7 @@ async def test_a_batch_is_followed_until_nothing_changes_any_more() -> None:
     async def handle(_: web.Request) -> web.StreamResponse:
         return web.json_response({"id": "batch_1", "status": next(statuses)})
 
-    async with serving(handle) as url, AsyncClient(url, "fb-k", PatientClock()) as client:
+    async with answering(handle) as url, AsyncClient(url, "fb-k", ManualClock()) as client:
         seen = [batch["status"] async for batch in client.follow_batch("batch_1")]
     assert seen == ["validating", "in_progress", "in_progress", "completed"]
 
@@ -188,7 +161,7 @@ async def test_something_else_at_the_address_is_said_so() -> None:
     async def handle(_: web.Request) -> web.StreamResponse:
         return web.Response(text="<html>a router's login page</html>", content_type="text/html")
 
-    async with serving(handle) as url, AsyncClient(url, "fb-k") as client:
+    async with answering(handle) as url, AsyncClient(url, "fb-k") as client:
         with pytest.raises(ApiError, match="did not answer as Forebay does"):
             await client.get("job_1")
 

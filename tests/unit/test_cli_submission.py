@@ -1,7 +1,6 @@
 """A file on its way to a server that breaks down."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ from aiohttp import web
 from forebay.cli.batch_lines import JobOptions
 from forebay.cli.submission import TRIES, submit_file
 from forebay.client import ApiError, AsyncClient, Unreachable
-from tests.unit.test_cli_client import PatientClock
+from tests.clock import ManualClock
+from tests.servers.web import serving
 
 LINES = 2_000
 
@@ -48,18 +48,10 @@ class Breaking:
         return web.json_response({"batch_id": "batch_1", "accepted": len(self.custom_ids), "rejected": []})
 
 
-@asynccontextmanager
-async def serving(server: Breaking) -> AsyncIterator[str]:
+def answering(server: Breaking) -> AbstractAsyncContextManager[str]:
     app = web.Application(client_max_size=2**30)
     app.add_routes([web.post("/v1/jobs/bulk", server.bulk), web.get("/v1/batches/{id}", server.batch)])
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    try:
-        yield f"http://{host}:{port}"
-    finally:
-        await runner.cleanup()
+    return serving(app)
 
 
 @pytest.fixture
@@ -72,8 +64,8 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("how", ["cut", "503"])
 async def test_a_broken_upload_goes_on_with_the_same_key(file: Path, how: str) -> None:
-    server, clock = Breaking(2, how), PatientClock()
-    async with serving(server) as url, AsyncClient(url, "fb-k", clock) as client:
+    server, clock = Breaking(2, how), ManualClock()
+    async with answering(server) as url, AsyncClient(url, "fb-k", clock) as client:
         await client.batch("batch_1")
         submission = await submit_file(client, file, JobOptions(), "k-1", SilentMeter(), clock)
     assert (submission.batch_id, submission.accepted, submission.bad) == ("batch_1", LINES, ())
@@ -86,8 +78,8 @@ async def test_a_broken_upload_goes_on_with_the_same_key(file: Path, how: str) -
 async def test_an_upload_that_breaks_every_time_is_given_up(
     file: Path, how: str, raised: type[ApiError | Unreachable]
 ) -> None:
-    server, clock = Breaking(1_000, how), PatientClock()
-    async with serving(server) as url, AsyncClient(url, "fb-k", clock) as client:
+    server, clock = Breaking(1_000, how), ManualClock()
+    async with answering(server) as url, AsyncClient(url, "fb-k", clock) as client:
         await client.batch("batch_1")
         with pytest.raises(raised):
             await submit_file(client, file, JobOptions(), "k-1", SilentMeter(), clock)
@@ -95,7 +87,7 @@ async def test_an_upload_that_breaks_every_time_is_given_up(
 
 
 async def test_without_a_server_nothing_is_tried_again(file: Path, closed_port: int) -> None:
-    clock = PatientClock()
+    clock = ManualClock()
     async with AsyncClient(f"http://127.0.0.1:{closed_port}", "fb-k", clock) as client:
         with pytest.raises(Unreachable):
             await submit_file(client, file, JobOptions(), "k-1", SilentMeter(), clock)

@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from redis.asyncio import Redis
 
 from shared.adapters.redis.connection import Client, connect
 from shared.adapters.redis.job_store import RedisJobStore
@@ -29,6 +30,23 @@ def private_cluster() -> Iterator[StoreServer]:
     server.become_a_cluster()
     yield server
     server.remove()
+
+
+@pytest.fixture
+async def mortal_server() -> AsyncIterator[StoreServer]:
+    """A server that the test may kill and freeze."""
+    server = StoreServer()
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+async def mortal_client(mortal_server: StoreServer) -> AsyncIterator[Redis]:
+    client = connect(f"redis://127.0.0.1:{mortal_server.port}/0")
+    assert isinstance(client, Redis)
+    yield client
+    await client.aclose()
 
 
 @pytest.fixture(params=["server", "cluster"])

@@ -34,17 +34,12 @@ class StoreServer:
             ],
             cwd=self.folder,
         )
-        clock = SystemClock()
-        end = clock.monotonic() + _START_DEADLINE_S
-        while not self.ask("PING").startswith("+PONG"):
-            assert self._process.poll() is None, (self.folder / "server.log").read_text()
-            assert clock.monotonic() < end, "the server does not answer"
+        self._ask_until("+PONG", "PING")
 
     def become_a_cluster(self) -> None:
         """Take all slots, and return when the cluster is up."""
         assert self.ask(*_ALL_SLOTS).startswith("+OK")
-        while not self.ask("GET", "any").startswith("$-1"):
-            pass
+        self._ask_until("$-1", "GET", "any")
 
     def freeze(self) -> None:
         """Stop it in its tracks: it accepts connections and never answers."""
@@ -76,6 +71,14 @@ class StoreServer:
                 return line.recv(4096).decode()
         except OSError:
             return ""
+
+    def _ask_until(self, expected: str, *words: str) -> None:
+        assert self._process is not None
+        clock = SystemClock()
+        end = clock.monotonic() + _START_DEADLINE_S
+        while not self.ask(*words).startswith(expected):
+            assert self._process.poll() is None, (self.folder / "server.log").read_text()
+            assert clock.monotonic() < end, f"the server does not answer {expected} to {words[0]}"
 
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None

@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import pytest
+from redis.asyncio import Redis
 
 from shared.adapters.redis import job_feed
-from shared.adapters.redis.connection import Client, connect
+from shared.adapters.redis.connection import Client
 from shared.adapters.redis.job_feed import RedisJobFeed
 from shared.adapters.redis.job_store import RedisJobStore
 from shared.domain.job import JobStatus
@@ -72,42 +73,32 @@ async def test_every_follower_hears_everything(client: Client, store: JobStore) 
         assert [await _next(first), await _next(second)] == [JobChange(spec.id, JobStatus.SUCCEEDED)] * 2
 
 
-async def test_a_follower_survives_the_restart_of_the_server_and_says_that_it_may_have_missed_something() -> None:
-    server = StoreServer()
-    server.start()
-    client = connect(f"redis://127.0.0.1:{server.port}/0")
-    try:
-        async with aclosing(RedisJobFeed(client).follow()) as changes:
-            assert await _next(changes) is None
-            server.kill()
-            hearing = asyncio.create_task(_next(changes))
-            await asyncio.sleep(0)
-            server.start()
-            assert await hearing is None
-            spec = a_spec()
-            await RedisJobStore(client).accept([new(spec, outcome=SUCCESS)])
-            assert await _next(changes) == JobChange(spec.id, JobStatus.SUCCEEDED)
-    finally:
-        await client.aclose()
-        server.remove()
+async def test_a_follower_survives_the_restart_of_the_server_and_says_that_it_may_have_missed_something(
+    mortal_client: Redis, mortal_server: StoreServer
+) -> None:
+    async with aclosing(RedisJobFeed(mortal_client).follow()) as changes:
+        assert await _next(changes) is None
+        mortal_server.kill()
+        hearing = asyncio.create_task(_next(changes))
+        await asyncio.sleep(0)
+        mortal_server.start()
+        assert await hearing is None
+        spec = a_spec()
+        await RedisJobStore(mortal_client).accept([new(spec, outcome=SUCCESS)])
+        assert await _next(changes) == JobChange(spec.id, JobStatus.SUCCEEDED)
 
 
-async def test_a_follower_notices_a_server_that_fell_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_follower_notices_a_server_that_fell_silent(
+    mortal_client: Redis, mortal_server: StoreServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(job_feed, "SILENCE_S", 0.1)
-    server = StoreServer()
-    server.start()
-    client = connect(f"redis://127.0.0.1:{server.port}/0")
-    try:
-        async with aclosing(RedisJobFeed(client).follow()) as changes:
-            assert await _next(changes) is None
-            server.freeze()
-            hearing = asyncio.create_task(_next(changes))
-            await asyncio.wait([hearing], timeout=0.5)
-            server.thaw()
-            assert await hearing is None
-    finally:
-        await client.aclose()
-        server.remove()
+    async with aclosing(RedisJobFeed(mortal_client).follow()) as changes:
+        assert await _next(changes) is None
+        mortal_server.freeze()
+        hearing = asyncio.create_task(_next(changes))
+        await asyncio.wait([hearing], timeout=0.5)
+        mortal_server.thaw()
+        assert await hearing is None
 
 
 async def test_a_quiet_feed_is_no_lost_one(client: Client, store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:

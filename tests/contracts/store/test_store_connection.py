@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 import random
-from collections.abc import AsyncIterator
 
 import pytest
 from redis import exceptions
@@ -24,22 +23,6 @@ from tests.contracts.store.examples import TEAM, a_spec, new
 from tests.contracts.store.servers import SentinelServer, StoreServer
 
 _GENEROUSLY_S = 6.0
-
-
-@pytest.fixture
-async def mortal_server() -> AsyncIterator[StoreServer]:
-    server = StoreServer()
-    server.start()
-    yield server
-    server.remove()
-
-
-@pytest.fixture
-async def mortal_client(mortal_server: StoreServer) -> AsyncIterator[Redis]:
-    client = connect(f"redis://127.0.0.1:{mortal_server.port}/0")
-    assert isinstance(client, Redis)
-    yield client
-    await client.aclose()
 
 
 async def _refused_in_time(store: JobStore) -> None:

@@ -19,18 +19,18 @@ from tests.contracts.store.examples import (
     seen,
 )
 from tests.contracts.store.servers import StoreServer
-from tests.servers.cutting_proxy import CuttingProxy, cutting_proxy
+from tests.servers.proxy import Proxy, proxy_to, tcp
 
 
 @pytest.fixture
-async def proxy(private_server: StoreServer) -> AsyncIterator[CuttingProxy]:
-    async with cutting_proxy(private_server.port) as proxy:
+async def proxy(private_server: StoreServer) -> AsyncIterator[Proxy]:
+    async with proxy_to(tcp("127.0.0.1", private_server.port)) as proxy:
         yield proxy
         assert proxy.cuts > 0, "the test lost no reply"
 
 
 @pytest.fixture
-async def client(proxy: CuttingProxy) -> AsyncIterator[Client]:
+async def client(proxy: Proxy) -> AsyncIterator[Client]:
     client = connect(f"redis://127.0.0.1:{proxy.port}/0")
     await client.flushdb()
     yield client
@@ -43,7 +43,7 @@ async def _progress(store: JobStore) -> Batch:
     return batch
 
 
-async def test_a_job_is_accepted_once(store: JobStore, proxy: CuttingProxy) -> None:
+async def test_a_job_is_accepted_once(store: JobStore, proxy: Proxy) -> None:
     await store.open_batch(a_batch())
     spec = a_spec(batch_id="batch_1")
     proxy.cut_the_next_reply()
@@ -52,7 +52,7 @@ async def test_a_job_is_accepted_once(store: JobStore, proxy: CuttingProxy) -> N
     assert (await _progress(store)).total == 1
 
 
-async def test_a_job_answered_at_once_is_counted_once(store: JobStore, proxy: CuttingProxy) -> None:
+async def test_a_job_answered_at_once_is_counted_once(store: JobStore, proxy: Proxy) -> None:
     await store.open_batch(a_batch())
     proxy.cut_the_next_reply()
     await store.accept([new(a_spec(batch_id="batch_1"), outcome=SUCCESS)])
@@ -60,7 +60,7 @@ async def test_a_job_answered_at_once_is_counted_once(store: JobStore, proxy: Cu
     assert (batch.total, batch.succeeded) == (1, 1)
 
 
-async def test_a_claim_is_granted_once(store: JobStore, proxy: CuttingProxy) -> None:
+async def test_a_claim_is_granted_once(store: JobStore, proxy: Proxy) -> None:
     spec = a_spec()
     await store.accept([new(spec)])
     proxy.cut_the_next_reply()
@@ -70,7 +70,7 @@ async def test_a_claim_is_granted_once(store: JobStore, proxy: CuttingProxy) -> 
     assert await store.finish(spec, claim.fence, SUCCESS, ATTEMPT)
 
 
-async def test_a_takeover_is_granted_once(store: JobStore, proxy: CuttingProxy) -> None:
+async def test_a_takeover_is_granted_once(store: JobStore, proxy: Proxy) -> None:
     spec = a_spec()
     await claimed(store, spec, "w1")
     proxy.cut_the_next_reply()
@@ -78,7 +78,7 @@ async def test_a_takeover_is_granted_once(store: JobStore, proxy: CuttingProxy) 
     assert (claim.result, claim.holder, claim.starts) == (ClaimResult.GRANTED, "w2", 2)
 
 
-async def test_an_attempt_is_released_once(store: JobStore, proxy: CuttingProxy) -> None:
+async def test_an_attempt_is_released_once(store: JobStore, proxy: Proxy) -> None:
     spec = a_spec()
     claim = await claimed(store, spec)
     proxy.cut_the_next_reply()
@@ -86,7 +86,7 @@ async def test_an_attempt_is_released_once(store: JobStore, proxy: CuttingProxy)
     assert (await seen(store, spec)).attempts == (FAILED_ATTEMPT,)
 
 
-async def test_a_start_is_taken_back_once(store: JobStore, proxy: CuttingProxy) -> None:
+async def test_a_start_is_taken_back_once(store: JobStore, proxy: Proxy) -> None:
     spec = a_spec()
     first = await claimed(store, spec)
     await store.release(spec, first.fence, FAILED_ATTEMPT)
@@ -96,7 +96,7 @@ async def test_a_start_is_taken_back_once(store: JobStore, proxy: CuttingProxy) 
     assert (await claimed(store, spec)).starts == 2
 
 
-async def test_a_job_is_finished_and_counted_once(store: JobStore, proxy: CuttingProxy) -> None:
+async def test_a_job_is_finished_and_counted_once(store: JobStore, proxy: Proxy) -> None:
     await store.open_batch(a_batch())
     spec = a_spec(batch_id="batch_1")
     await store.accept([new(spec)])
@@ -108,7 +108,7 @@ async def test_a_job_is_finished_and_counted_once(store: JobStore, proxy: Cuttin
     assert (batch.total, batch.succeeded, batch.finished) == (1, 1, 1)
 
 
-async def test_a_job_is_cancelled_and_counted_once(store: JobStore, proxy: CuttingProxy, client: Client) -> None:
+async def test_a_job_is_cancelled_and_counted_once(store: JobStore, proxy: Proxy, client: Client) -> None:
     await store.open_batch(a_batch())
     spec = a_spec(batch_id="batch_1")
     await store.accept([new(spec)])
@@ -122,7 +122,7 @@ async def test_a_job_is_cancelled_and_counted_once(store: JobStore, proxy: Cutti
     assert (await _progress(store)).cancelled == 1
 
 
-async def test_a_batch_is_opened_and_closed_once(store: JobStore, proxy: CuttingProxy) -> None:
+async def test_a_batch_is_opened_and_closed_once(store: JobStore, proxy: Proxy) -> None:
     proxy.cut_the_next_reply()
     opened = await store.open_batch(a_batch())
     proxy.cut_the_next_reply()
