@@ -9,7 +9,7 @@ import pytest
 from aio_pika.abc import AbstractChannel
 
 from shared.adapters.rabbitmq.connection import BrokerConnection
-from shared.adapters.rabbitmq.names import REQUESTS, delay_name, queue_name, routing_key
+from shared.adapters.rabbitmq.names import DEAD, REQUESTS, delay_name, queue_name, routing_key
 from shared.domain.clock import SystemClock
 from shared.domain.errors import BrokerUnavailable, ConfigurationError, NotFound
 from shared.domain.lanes import DEFAULT_WEIGHTS, JobClass, QueueName
@@ -67,6 +67,20 @@ async def test_a_lost_rung_is_made_again_by_the_next_delayed_publish(
         )
         taken = await take_all(queue.intake(lane, DEFAULT_WEIGHTS, 10), 51)
         assert taken[-1].message.job_id == "job_delayed"
+    await own.clean_up(lane)
+
+
+async def test_a_lost_dead_letter_queue_is_made_again_by_the_next_burial(
+    restartable_rabbitmq: RestartableRabbitMQ, lane: str
+) -> None:
+    own = RabbitMQTransport(restartable_rabbitmq.url)  # the dead letters of a shared one may be looked at
+    async with own.connected() as queue:
+        await queue.declare([lane])
+        async with await aio_pika.connect(restartable_rabbitmq.url) as connection, connection.channel() as channel:
+            await channel.queue_delete(DEAD)
+        buried = [Message(b"", f"job_{number}") for number in range(10)]
+        await asyncio.gather(*(queue.bury(message, "no hope") for message in buried))
+        assert len(await queue.dead_letters(20)) == len(buried)
     await own.clean_up(lane)
 
 

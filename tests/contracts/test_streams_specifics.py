@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 from redis.asyncio import Redis
 
-from shared.adapters.streams.names import CONSUMERS, DELAYED, GROUP, queue_stream, returned_stream
+from shared.adapters.streams.names import CONSUMERS, DEAD, DELAYED, GROUP, queue_stream, returned_stream
 from shared.adapters.streams.publisher import Parcel, Publisher
 from shared.adapters.streams.work_queue import StreamsWorkQueue
 from shared.domain.clock import SystemClock
@@ -235,6 +235,14 @@ async def test_a_delayed_message_whose_queue_is_gone_becomes_a_dead_letter(
     (letter,) = await queue.dead_letters(10)
     assert letter.message == message
     assert "gone" in letter.reason
+
+
+async def test_lost_dead_letters_have_their_stream_made_again_by_the_next_burial(
+    queue: StreamsWorkQueue, client: Redis
+) -> None:
+    await client.delete(DEAD)
+    await queue.bury(Message(b"", "job_1"), "no hope")
+    assert [letter.message.job_id for letter in await queue.dead_letters(10)] == ["job_1"]
 
 
 async def test_deferrable_work_moves_to_standard_when_the_servers_clock_says_so(

@@ -77,9 +77,17 @@ class RabbitMQWorkQueue:
                 await self._publish(queue, message, delay_s)
 
     async def bury(self, message: Message, reason: str) -> None:
-        """Put a message into the dead-letter queue with the reason (its first 1,000 characters), durably."""
+        """Put a message into the dead-letter queue with the reason (its first 1,000 characters), durably.
+
+        If that queue is gone, it is made again.
+        """
+        version = self._topology.version
         async with self._publisher.deadline():
-            await self._publisher.publish("", DEAD, message, reason)
+            try:
+                await self._publisher.publish("", DEAD, message, reason)
+            except Unroutable:
+                await self._topology.restore(version)
+                await self._publisher.publish("", DEAD, message, reason)
 
     async def dead_letters(self, limit: int) -> list[DeadLetter]:
         """Show up to ``limit`` of the oldest dead letters; they stay where they are.

@@ -75,9 +75,12 @@ class Publisher:
             self._on_delayed()
 
     async def bury(self, message: Message, reason: str) -> None:
-        """Put a message among the dead letters; see ``WorkQueue.bury``."""
+        """Put a message among the dead letters; see ``WorkQueue.bury``. If their stream is gone, it is made again."""
+        parcel = Parcel(DEAD, message, reason=reason or "no reason given")
         async with _deadline():
-            await self._post(Parcel(DEAD, message, reason=reason or "no reason given"))
+            if not await self._batcher.submit(parcel):
+                await self._topology.declare([])
+                await self._post(parcel)
 
     async def _post(self, parcel: Parcel) -> None:
         if not await self._batcher.submit(parcel):
