@@ -31,6 +31,8 @@ _SHORTEST_POLL_S: Final = 0.2
 _LONGEST_POLL_S: Final = 2.0
 _PAGE: Final = 100
 _UNAVAILABLE: Final = 503
+_NOT_FOUND: Final = 404
+_CODES_OF_NOT_FOUND: Final = frozenset({"not_found", "model_not_found", "unknown_path"})
 _FIRST_ERROR_STATUS: Final = 400
 
 
@@ -279,10 +281,16 @@ def _read(answer: aiohttp.ClientResponse, body: bytes) -> Json:
         document = None
     if answer.status >= _FIRST_ERROR_STATUS:
         error = document.get("error") if isinstance(document, dict) else None
+        if answer.status == _NOT_FOUND and not (isinstance(error, dict) and error.get("code") in _CODES_OF_NOT_FOUND):
+            raise ApiError(answer.status, _another_server(answer))
         raise ApiError(answer.status, error if isinstance(error, dict) else {}, _retry_after(answer))
     if not isinstance(document, dict):
-        raise ApiError(answer.status, {"message": f"{answer.url.origin()} did not answer as Forebay does"})
+        raise ApiError(answer.status, _another_server(answer))
     return document
+
+
+def _another_server(answer: aiohttp.ClientResponse) -> Json:
+    return {"message": f"{answer.url.origin()} did not answer as Forebay does. Is FOREBAY_URL right?"}
 
 
 def _retry_after(answer: aiohttp.ClientResponse) -> float | None:
@@ -291,6 +299,10 @@ def _retry_after(answer: aiohttp.ClientResponse) -> float | None:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
+        return "that is not a URL such as http://127.0.0.1:8080"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "the name is not known"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return os.strerror(error.os_error.errno) if error.os_error.errno else "the name is not known"
+        return os.strerror(error.os_error.errno) if error.os_error.errno else "it cannot be connected to"
     return str(error) or "it did not answer in time"

@@ -34,14 +34,21 @@ async def save_batch(client: "AsyncClient", batch_id: str, out: Path, bad: "Sequ
     say(f"{lines:,} lines written to {out}")
 
 
+async def save_rejections(out: Path, bad: "Sequence[BadLine]") -> None:
+    """Write the errors of a file that has not one good line."""
+    lines = await write_answers(_each(()), out, bad)
+    say(f"{lines:,} lines written to {out}")
+
+
 async def follow_job(client: "AsyncClient", job_id: str, out: Path | None) -> dict[str, Any]:
     """Wait for a job, write its answer if ``out`` says where, give the job."""
     job = await client.wait_for_job(job_id)
     if out is not None:
-        await write_answers(_only(job), out)
+        await write_answers(_each((job,)), out)
         say(f"1 line written to {out}")
     return job
 
 
-async def _only(job: dict[str, Any]) -> "AsyncIterator[dict[str, Any]]":
-    yield job
+async def _each(jobs: "Sequence[dict[str, Any]]") -> "AsyncIterator[dict[str, Any]]":
+    for job in jobs:
+        yield job

@@ -6,7 +6,7 @@ import typer
 
 from forebay.cli.command import Command
 from forebay.cli.options import AsJson, JobPriority
-from forebay.cli.screen import show_json, show_table, stdout
+from forebay.cli.screen import say, show_json, show_table, stdout
 from forebay.cli.server import talk
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ def jobs(
     found = talk(fetch)
     if as_json:
         show_json({"object": "list", "data": found})
+    elif not found:
+        say("There are no such jobs." if query.parameters() else "There are no jobs.")
     else:
         show_table("", _COLUMNS, [_row(job) for job in found], stdout())
 

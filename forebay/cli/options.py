@@ -1,5 +1,6 @@
 """Flags that several commands share, and what they mean for the settings."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -25,10 +26,28 @@ Host = Annotated[str, typer.Option("--host", metavar="HOST", help="The address t
 Port = Annotated[int, typer.Option("--port", "-p", min=0, max=65_535, help="The port to listen on; 0: any free one.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 JobPriority = Annotated[Priority | None, typer.Option("--priority", help="How urgent the work is.")]
+
+
+def _writable(out: Path | None) -> Path | None:
+    """Look before the work begins whether its answers will find their place."""
+    if out is None:
+        return None
+    if out.is_dir():
+        raise typer.BadParameter(f"{out} is a directory; name a file, such as {out / 'answers.jsonl'}")
+    folder = next(folder for folder in out.absolute().parents if folder.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise typer.BadParameter(f"{out} cannot be written, because of {folder}; name a file elsewhere")
+    return out
+
+
 OutFile = Annotated[
     Path | None,
     typer.Option(
-        "--out", "-o", metavar="FILE", help="Wait, then write the answers here, in the OpenAI Batch output format."
+        "--out",
+        "-o",
+        metavar="FILE",
+        callback=_writable,
+        help="Wait, then write the answers here, in the OpenAI Batch output format.",
     ),
 ]
 
@@ -53,4 +72,4 @@ def settings(config: Path | None, data_dir: Path | None = None) -> "Settings":
         first = error.errors(include_url=False)[0]
         name = f"FOREBAY_{str(first['loc'][0]).upper()}"
         found = "(hidden)" if first["loc"][0] in {"admin_key", "amqp_url", "redis_url"} else first["input"]
-        raise ConfigurationError(name, found, first["msg"]) from None
+        raise ConfigurationError(name, found, first.get("ctx", {}).get("expected", first["msg"])) from None

@@ -36,7 +36,8 @@ def talk(work: Callable[["AsyncClient"], Awaitable[Result]], on_interrupt: Calla
     key = os.environ.get("FOREBAY_API_KEY") or os.environ.get("FOREBAY_ADMIN_KEY")
     if not key:
         raise NotAuthenticated(
-            "No API key: set FOREBAY_API_KEY to the key that `forebay up` printed at its first start."
+            "No API key: set FOREBAY_API_KEY to the key that `forebay up` printed at its first start, "
+            "or to the FOREBAY_ADMIN_KEY that it was started with."
         )
     try:
         return asyncio.run(_talk(url, key, work))

@@ -140,4 +140,4 @@ async def _submit_once(client: AsyncClient, path: Path, options: JobOptions, key
                 return Submission(None, 0, tuple(upload.bad))
             raise
         bad = sorted([*upload.bad, *upload.rejected(answer["rejected"])], key=lambda line: line.number)
-        return Submission(answer["batch_id"], answer["accepted"], tuple(bad))
+        return Submission(answer["batch_id"] if answer["accepted"] else None, answer["accepted"], tuple(bad))

@@ -24,6 +24,18 @@ if TYPE_CHECKING:
 _MOST_BAD_LINES_SHOWN: Final = 20
 
 
+def _duration(within: str | None) -> str | None:
+    """Refuse it once, before the server refuses it in every line."""
+    from shared.domain.durations import parse_duration
+
+    if within is not None:
+        try:
+            parse_duration(within)
+        except ValueError as error:
+            raise typer.BadParameter(f"{error}; found {within!r}") from None
+    return within
+
+
 def submit(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Requests in the OpenAI Batch format; `-`: stdin.")],
     *,
@@ -31,7 +43,10 @@ def submit(
     within: Annotated[
         str | None,
         typer.Option(
-            "--within", metavar="DURATION", help="Finish within this time (90s, 30m, 24h, 7d); else it expires."
+            "--within",
+            metavar="DURATION",
+            callback=_duration,
+            help="Finish within this time (90s, 30m, 24h, 7d); else it expires.",
         ),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show progress until all is finished.")] = False,
@@ -46,6 +61,8 @@ def submit(
     Submitting the same file again, with the same priority and duration, continues a submission that was
     cut off, or finds the first one's batch. Bad lines are reported, and the good ones beside them go on.
     """
+    if out is not None and out.exists() and file.exists() and out.samefile(file):
+        raise typer.BadParameter(f"the answers would overwrite the requests in {file}", param_hint="--out")
     with _on_disk(file) as path:
         run = _Run(path, JobOptions(priority, within), fresh=again)
         batch = talk(lambda client: run.go(client, follow=watch, out=out), run.what_goes_on)
@@ -71,10 +88,12 @@ class _Run:
 
     async def go(self, client: "AsyncClient", *, follow: bool, out: Path | None) -> dict[str, Any] | None:
         """Submit, follow and save, as far as wanted; give the batch, None if it has not one good line."""
-        from forebay.cli.following import follow_batch, save_batch
+        from forebay.cli.following import follow_batch, save_batch, save_rejections
 
         self._batch_id = await self._submit(client)
         if self._batch_id is None:
+            if out is not None:
+                await save_rejections(out, self.bad)
             return None
         if not follow and out is None:
             return await client.batch(self._batch_id)
@@ -117,7 +136,9 @@ def _on_disk(file: Path) -> Iterator[Path]:
 def _stream(file: Path) -> BinaryIO:
     if str(file) == "-":
         return sys.stdin.buffer
-    if file.is_dir() or not file.exists():
+    if file.is_dir():
+        raise typer.BadParameter(f"{file} is a directory; name a file in it", param_hint="FILE")
+    if not file.exists():
         raise typer.BadParameter(f"there is no file {file}", param_hint="FILE")
     return file.open("rb")
 

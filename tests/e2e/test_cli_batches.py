@@ -73,6 +73,17 @@ async def test_bad_lines_are_named_and_the_good_ones_beside_them_are_answered(tm
     ]
 
 
+async def test_a_file_without_one_good_line_still_has_its_errors_in_the_output(tmp_path: Path) -> None:
+    refused_here = write(tmp_path / "here.jsonl", "{oops", "[]")
+    refused_there = write(tmp_path / "there.jsonl", request("r-1", model="sym"))
+    out = tmp_path / "out.jsonl"
+    async with everything(tmp_path) as (url, _):
+        for source, codes in ((refused_here, ["invalid_json_line"] * 2), (refused_there, ["model_not_found"])):
+            ended = await run("submit", str(source), "--out", str(out), url=url)
+            assert (ended.status, ended.stdout) == (1, "")
+            assert [line["error"]["code"] for line in read(out)] == codes
+
+
 async def test_a_file_submitted_again_is_the_same_batch_and_costs_nothing(tmp_path: Path) -> None:
     source = write(tmp_path / "in.jsonl", *(request(f"r-{number}") for number in range(20)))
     async with everything(tmp_path) as (url, provider):
