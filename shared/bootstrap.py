@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 from redis.asyncio import Redis
 
@@ -27,7 +28,9 @@ from shared.domain.routing import ClientKind
 from shared.domain.usage import Price
 from shared.domain.work_queue import WorkQueue
 from shared.settings import LogLevel, Settings
-from shared.wire.config_check import Finding, Level
+from shared.wire.config_check import Finding, Level, finding_of
+
+_LONGEST_SCHEME: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,24 +126,12 @@ async def check_servers(settings: Settings) -> list[Finding]:
     The embedded servers are not looked at: nobody else can set them up wrongly.
     """
     found: list[Finding] = []
-    if settings.redis_url is not None:
-        client = connect(settings.redis_url.get_secret_value())
-        try:
-            unsafe = await unsafe_settings(client)
-        except StoreUnavailable as error:
-            found.append(Finding(Level.ERROR, "FOREBAY_REDIS_URL", error.message))
-        else:
-            found += [Finding(Level.WARNING, "FOREBAY_REDIS_URL", sentence) for sentence in unsafe]
-        finally:
-            await client.aclose()
-    if settings.amqp_url is not None:
-        broker = _rabbitmq(settings.amqp_url.get_secret_value(), SystemClock(), sink("error"))
-        try:
-            await broker.open()
-        except BrokerUnavailable as error:
-            found.append(Finding(Level.ERROR, "FOREBAY_AMQP_URL", error.message))
-        finally:
-            await broker.close()
+    for url, check in ((settings.redis_url, _check_store), (settings.amqp_url, _check_broker)):
+        if url is not None:
+            try:
+                found += await check(url.get_secret_value())
+            except ConfigurationError as error:
+                found.append(finding_of(error))
     return found
 
 
@@ -152,6 +143,28 @@ def price_of(model: str) -> Price | None:
 def sink(level: LogLevel) -> Emit:
     """Give where events go: the log, from ``level`` upwards."""
     return log_sink(level)
+
+
+async def _check_store(url: str) -> list[Finding]:
+    client = connect(url)
+    try:
+        unsafe = await unsafe_settings(client)
+    except StoreUnavailable as error:
+        return [Finding(Level.ERROR, "FOREBAY_REDIS_URL", error.message)]
+    finally:
+        await client.aclose()
+    return [Finding(Level.WARNING, "FOREBAY_REDIS_URL", sentence) for sentence in unsafe]
+
+
+async def _check_broker(url: str) -> list[Finding]:
+    broker = _rabbitmq(url, SystemClock(), sink("error"))
+    try:
+        await broker.open()
+    except BrokerUnavailable as error:
+        return [Finding(Level.ERROR, "FOREBAY_AMQP_URL", error.message)]
+    finally:
+        await broker.close()
+    return []
 
 
 @cache
@@ -174,4 +187,8 @@ def _work_queue(servers: Servers, client: object, clock: Clock, emit: Emit) -> W
 def _rabbitmq(url: str, clock: Clock, emit: Emit) -> WorkQueue:
     from shared.adapters.rabbitmq.work_queue import RabbitMQWorkQueue  # noqa: PLC0415 - 0.3 s that streams save
 
+    scheme = url.partition("://")[0]
+    if scheme not in {"amqp", "amqps"}:
+        # The URL itself may hold a password.
+        raise ConfigurationError("FOREBAY_AMQP_URL", f"{scheme[:_LONGEST_SCHEME]}://…", "an amqp:// or amqps:// URL")
     return RabbitMQWorkQueue(url, clock, emit)

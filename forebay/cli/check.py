@@ -45,13 +45,12 @@ async def _look(wanted: "Settings") -> list["Finding"]:
 
 def _of_configuration(wanted: "Settings") -> list["Finding"]:
     from shared.wire.config import load
-    from shared.wire.config_check import Finding, Level, findings
+    from shared.wire.config_check import finding_of, findings
 
     try:
         return findings(load(wanted.config, os.environ), wanted.admin_key)
     except ConfigurationError as error:
-        message = error.message.removeprefix(f"{error.path}: ")
-        return [Finding(Level.ERROR, error.path, message)]
+        return [finding_of(error)]
 
 
 CHECK: Final = Command("check", check, ("forebay check --config config.yaml",))

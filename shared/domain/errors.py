@@ -100,7 +100,7 @@ class ConfigurationError(ForebayError):
 
     def __init__(self, path: str, found: object, allowed: str) -> None:
         """``path`` is the key's path (``model_list[0].litellm_params.rpm``), ``allowed`` says what may stand there."""
-        super().__init__(f"{path}: found {found!r}; allowed: {allowed}")
+        super().__init__(f"{path}: found {'nothing' if found is None else repr(found)}; allowed: {allowed}")
         self.path = path
         self.found = found
         self.allowed = allowed

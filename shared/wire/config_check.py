@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from shared.domain.answer_cache import CacheMode
+from shared.domain.errors import ConfigurationError
 from shared.domain.routing import ClientKind, Deployment
 from shared.wire.config import NO_MODELS, Configuration
 
@@ -35,6 +36,11 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.level}: {self.path}: {self.message}"
+
+
+def finding_of(error: ConfigurationError) -> Finding:
+    """Give what stopped the reading, as a finding."""
+    return Finding(Level.ERROR, error.path, error.message.removeprefix(f"{error.path}: "))
 
 
 def findings(configuration: Configuration, admin_key: SecretStr | None = None) -> list[Finding]:
