@@ -4,12 +4,12 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from producer_api import error_responses
 from producer_api.admission import Admission
 from producer_api.authentication import Authentication
+from producer_api.described_api import DESCRIPTION, DescribedApi
 from producer_api.endpoints import batches, bulk, health, jobs, models
 from producer_api.parts import ApiParts
 from producer_api.request_ids import RequestIds
@@ -18,23 +18,25 @@ from producer_api.results import ResultHub
 __all__ = ["ApiParts", "create_app"]
 
 
-def create_app(parts: ApiParts) -> FastAPI:
+def create_app(parts: ApiParts) -> DescribedApi:
     """Put the API together. Its lifespan starts and stops its own listener of the feed, and nothing else."""
     admission = Admission(parts)
     authentication = Authentication(parts.keyring)
     results = ResultHub(parts.feed, parts.clock)
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_app: DescribedApi) -> AsyncIterator[None]:
         results.start()
         yield
         await results.stop()
 
-    app = FastAPI(
+    app = DescribedApi(
         title="Forebay",
         summary="A message-queue driven, asynchronous request broker for LLMs.",
+        description=DESCRIPTION,
         version="0.1.0",
         lifespan=lifespan,
+        swagger_ui_parameters={"persistAuthorization": True, "displayRequestDuration": True},
         redirect_slashes=False,
         redoc_url=None,
         middleware=[Middleware(RequestIds, make_id=lambda: f"req_{secrets.token_hex(16)}")],

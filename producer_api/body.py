@@ -89,4 +89,4 @@ async def split_lines(chunks: AsyncIterator[bytes], limit: int) -> AsyncGenerato
 
 def too_large(what: str, limit: int) -> BodyTooLarge:
     """Give the error that names the limit."""
-    return BodyTooLarge(f"{what} is larger than the allowed {limit} bytes.")
+    return BodyTooLarge(f"{what} is larger than the allowed {limit} bytes (`forebay.body_limit`).")

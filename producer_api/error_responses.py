@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
 from producer_api.request_ids import HEADER as REQUEST_ID_HEADER
 from producer_api.request_ids import request_id_of
@@ -48,6 +49,7 @@ _BY_STATUS: Final[Mapping[int, Shown]] = {
     415: Shown(415, _INVALID, "unsupported_media_type"),
 }
 _LONGEST_PATH: Final = 200
+_LONGEST_QUOTE: Final = 80
 
 
 def error_object(error: errors.ForebayError) -> dict[str, Any]:
@@ -91,7 +93,9 @@ async def _http_error(request: Request, error: Exception) -> Response:
     if shown.code == "unknown_path":
         message = f"There is no `{request.url.path[:_LONGEST_PATH]}` here."
     elif shown.code == "method_not_allowed":
-        message = f"`{request.method}` is not allowed here."
+        allowed = ", ".join(_methods(request))
+        message = f"`{request.method}` is not allowed here; allowed: {allowed}."
+        return _response(error.status_code, _object(message, shown), {"allow": allowed})
     return _response(error.status_code, _object(message, shown), dict(error.headers or {}))
 
 
@@ -99,7 +103,9 @@ async def _invalid_parameter(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     param = ".".join(str(part) for part in first["loc"][1:])
-    return _response(400, _object(f"`{param}`: {first['msg']}.", TABLE[errors.InvalidInput], param), {})
+    said, found = str(first["msg"]), repr(first["input"])[:_LONGEST_QUOTE]
+    message = f"`{param}`: {said[:1].lower()}{said[1:]}; found {found}."
+    return _response(400, _object(message, TABLE[errors.InvalidInput], param), {})
 
 
 async def _client_gone(_request: Request, _error: Exception) -> Response:
@@ -110,6 +116,12 @@ async def _our_fault(request: Request, _error: Exception) -> Response:
     # This answer is made outside the middleware that adds the id to all others.
     headers = {REQUEST_ID_HEADER: request_id_of(request.scope)}
     return _response(500, _object(_OUR_FAULT, _OURS), headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """Give what this path takes, of all its routes: Starlette names those of the first one alone."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in routes for method in route.methods or ()})
 
 
 def _shown(error: errors.ForebayError) -> Shown:

@@ -1,5 +1,7 @@
 """The progress of batches."""
 
+from typing import Final
+
 from fastapi import APIRouter, Request, Response
 
 from producer_api.authentication import Authentication
@@ -8,7 +10,10 @@ from producer_api.parts import ApiParts
 from producer_api.schemas import ERRORS, BatchObject
 from shared.domain import ids
 from shared.domain.errors import NotFound
+from shared.domain.job_store import Batch, JobStore
 from shared.wire.batch_object import render_batch
+
+_LONGEST_QUOTE: Final = 40
 
 
 def router(parts: ApiParts, authentication: Authentication) -> APIRouter:
@@ -16,13 +21,22 @@ def router(parts: ApiParts, authentication: Authentication) -> APIRouter:
     routes = APIRouter(prefix="/v1/batches", tags=["batches"], responses=ERRORS)
 
     @routes.get("/{batch_id}", responses={200: {"model": BatchObject}})
-    async def look(request: Request, batch_id: str) -> Response:
+    async def get_batch(request: Request, batch_id: str) -> Response:
         """Give a batch's progress."""
         principal = await authentication.principal(request)
-        is_one = batch_id.startswith("batch_") and batch_id.count("_") == 1 and ids.created_at(batch_id) is not None
-        batch = await parts.store.batch(principal.team, batch_id) if is_one else None
-        if batch is None:
-            raise NotFound("There is no batch by that id.")
-        return json_response(render_batch(batch))
+        return json_response(render_batch(await require_batch(parts.store, principal.team, batch_id)))
 
     return routes
+
+
+async def require_batch(store: JobStore, team: str, batch_id: str) -> Batch:
+    """Give a batch of a team.
+
+    Raises:
+        NotFound: it has none by that id.
+    """
+    is_one = batch_id.startswith("batch_") and batch_id.count("_") == 1 and ids.created_at(batch_id) is not None
+    batch = await store.batch(team, batch_id) if is_one else None
+    if batch is None:
+        raise NotFound(f"There is no batch `{batch_id[:_LONGEST_QUOTE]}`.")
+    return batch

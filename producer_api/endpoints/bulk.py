@@ -36,7 +36,7 @@ def router(parts: ApiParts, authentication: Authentication, admission: Admission
             },
         },
     )
-    async def upload(request: Request) -> Response:
+    async def submit_many_jobs(request: Request) -> Response:
         """Submit any number of jobs; a bad line rejects that line alone."""
         principal = await authentication.principal(request)
         require_content_type(request, NDJSON_TYPES)

@@ -23,12 +23,12 @@ def router(parts: ApiParts) -> APIRouter:
     routes = APIRouter(tags=["health"])
 
     @routes.get("/healthz", responses={200: {"model": Health}})
-    async def alive() -> Response:
+    async def is_alive() -> Response:
         """Answer."""
         return json_response({"status": "ok"})
 
     @routes.get("/readyz", responses={200: {"model": Health}, **ERRORS})
-    async def ready() -> Response:
+    async def is_ready() -> Response:
         """Answer if the broker and the store do."""
         answered = await asyncio.gather(_answers(parts.queue.ping()), _answers(parts.store.get(DEFAULT_TEAM, _NO_JOB)))
         away = [name for name, is_there in zip(("the broker", "the store"), answered, strict=True) if not is_there]

@@ -7,10 +7,12 @@ from fastapi import APIRouter, Query, Request, Response
 from producer_api.admission import Admission
 from producer_api.authentication import Authentication
 from producer_api.endpoints.answers import job_response, json_response
+from producer_api.endpoints.batches import require_batch
 from producer_api.parts import ApiParts
 from producer_api.results import ResultHub
 from producer_api.schemas import ERRORS, EXAMPLE, JobList, JobObject, submission_schema
 from shared.domain import ids
+from shared.domain.durations import format_duration
 from shared.domain.errors import Expired, ForebayError, InvalidInput, NotFound
 from shared.domain.job import Job, JobStatus
 from shared.domain.job_store import JobFilter
@@ -19,6 +21,7 @@ from shared.wire.job_object import render_job
 
 LONGEST_WAIT_S: Final = 300.0
 LARGEST_PAGE: Final = 1000
+_LONGEST_QUOTE: Final = 40
 
 Wait = Annotated[float, Query(ge=0, le=LONGEST_WAIT_S, description="Seconds to wait for the job to finish.")]
 Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE)]
@@ -45,7 +48,7 @@ def router(parts: ApiParts, authentication: Authentication, admission: Admission
             },
         },
     )
-    async def submit(request: Request) -> Response:
+    async def submit_job(request: Request) -> Response:
         """Submit a job."""
         job = await admission.admit(request)
         return job_response(job, 200 if job.status.is_final else 202, {"location": f"/v1/jobs/{job.spec.id}"})
@@ -65,13 +68,13 @@ def router(parts: ApiParts, authentication: Authentication, admission: Admission
         return await shelf.page(principal.team, job_filter, after, limit)
 
     @routes.get("/{job_id}", responses={200: {"model": JobObject}})
-    async def look(request: Request, job_id: str, wait: Wait = 0.0) -> Response:
+    async def get_job(request: Request, job_id: str, wait: Wait = 0.0) -> Response:
         """Give a job; with `wait`, when it is finished or the seconds are over."""
         principal = await authentication.principal(request)
         return job_response(await shelf.job(principal.team, job_id, wait))
 
     @routes.post("/{job_id}/cancel", responses={200: {"model": JobObject}})
-    async def cancel(request: Request, job_id: str) -> Response:
+    async def cancel_job(request: Request, job_id: str) -> Response:
         """Cancel a job that is not finished: what waits never runs, what runs has its result dropped."""
         principal = await authentication.principal(request)
         return job_response(await shelf.cancelled(principal.team, job_id))
@@ -106,8 +109,14 @@ class _Shelf:
 
     async def page(self, team: str, job_filter: JobFilter, after: str | None, limit: int) -> Response:
         if after is not None and not _is_job_id(after):
-            raise InvalidInput("`after` must be the id of a job, such as `last_id` of the page before.", param="after")
+            raise InvalidInput(
+                "`after` must be the id of a job, such as `last_id` of the page before; "
+                f"found `{after[:_LONGEST_QUOTE]}`.",
+                param="after",
+            )
         page = await self._parts.store.list(team, job_filter, after, limit)
+        if job_filter.batch_id is not None and not page.jobs:
+            await require_batch(self._parts.store, team, job_filter.batch_id)
         return json_response(
             {
                 "object": "list",
@@ -121,13 +130,18 @@ class _Shelf:
 
     def _require_job_id(self, job_id: str) -> None:
         if not _is_job_id(job_id):
-            raise NotFound("There is no job by that id.")
+            raise _no_job(job_id)
 
     def _missing(self, job_id: str) -> ForebayError:
         created_at = ids.created_at(job_id)
         if created_at is not None and created_at < self._parts.clock.now() - self._parts.retention_s:
-            return Expired("The job is no longer kept.")
-        return NotFound("There is no job by that id.")
+            kept = format_duration(self._parts.retention_s)
+            return Expired(f"The job `{job_id}` is no longer kept: finished jobs are for {kept} (`forebay.retention`).")
+        return _no_job(job_id)
+
+
+def _no_job(job_id: str) -> NotFound:
+    return NotFound(f"There is no job `{job_id[:_LONGEST_QUOTE]}`; `GET /v1/jobs` lists those that there are.")
 
 
 def _is_job_id(text: str) -> bool:

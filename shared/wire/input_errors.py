@@ -1,6 +1,7 @@
 """Turns what pydantic found into the domain's ``InvalidInput``: what was found, where, what is allowed."""
 
 import difflib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ValidationError
@@ -17,6 +18,7 @@ _SHOWN: Final = frozenset({"endpoint", "priority", "within", "deadline", "run_at
 """Fields whose value may be quoted: none of them can hold a prompt by rights, and what is quoted is cut short."""
 
 _LONGEST_QUOTE: Final = 40
+_KINDS: Final[Mapping[type, str]] = {str: "string", list: "list", dict: "object"}
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> InvalidInput:
@@ -26,10 +28,25 @@ def explain(error: ValidationError, model: type[BaseModel]) -> InvalidInput:
     if first["type"] == "extra_forbidden":
         return _unknown_field(path, _names_beside(first["loc"], model))
     if path == "cache.mode" and first["input"] == "semantic":
-        return Unsupported("`cache.mode` `semantic` is not supported yet.", param=path)
+        return Unsupported(
+            "`cache.mode` `semantic` is not supported yet; allowed: `exact`, `refresh`, `off`.", param=path
+        )
     if first["type"] == "missing":
         return InvalidInput(f"`{path}` is required.", param=path)
     return InvalidInput(f"`{path}`: {_sentence(first)}{_found(path, first['input'])}.", param=path)
+
+
+def kind_of(value: object) -> str:
+    """Name the sort of a JSON value, without showing it."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, int | float):
+        return "a number"
+    emptiness, name = ("" if value else "empty "), _KINDS[type(value)]
+    article = "an" if (emptiness + name)[0] in "aeio" else "a"
+    return f"{article} {emptiness}{name}"
 
 
 def _unknown_field(path: str, names: list[str]) -> InvalidInput:
@@ -65,6 +82,6 @@ def _sentence(details: "ErrorDetails") -> str:
 
 def _found(path: str, value: object) -> str:
     if path not in _SHOWN:
-        return ""
+        return f"; found {kind_of(value)}"
     quote = repr(value)
     return f"; found {quote if len(quote) <= _LONGEST_QUOTE else quote[:_LONGEST_QUOTE] + '…'}"

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from shared.domain.errors import InvalidInput, Unsupported
+from shared.wire.input_errors import kind_of
 
 LONGEST_MODEL_NAME: Final = 256
 
@@ -37,7 +38,7 @@ def _check_model(request: Mapping[str, Any]) -> None:
     if not isinstance(model, str) or not model or len(model) > LONGEST_MODEL_NAME:
         raise InvalidInput(
             f"`request.model` must be the name of a model, of at most {LONGEST_MODEL_NAME} characters; "
-            f"found {_kind(model)}.",
+            f"found {kind_of(model)}.",
             param="request.model",
         )
 
@@ -46,7 +47,7 @@ def _check_chat(request: Mapping[str, Any]) -> None:
     messages = request.get("messages")
     if not isinstance(messages, list) or not messages:
         raise InvalidInput(
-            f"`request.messages` must be a list of at least one message; found {_kind(messages)}. "
+            f"`request.messages` must be a list of at least one message; found {kind_of(messages)}. "
             f"For embeddings set `endpoint` to `{Endpoint.EMBEDDINGS}`.",
             param="request.messages",
         )
@@ -56,16 +57,18 @@ def _check_chat(request: Mapping[str, Any]) -> None:
 
 def _check_message(message: object, path: str) -> None:
     if not isinstance(message, dict):
-        raise InvalidInput(f"`{path}` must be an object with `role` and `content`; found {_kind(message)}.", param=path)
+        raise InvalidInput(
+            f"`{path}` must be an object with `role` and `content`; found {kind_of(message)}.", param=path
+        )
     role = message.get("role")
     if not isinstance(role, str) or not role:
-        raise InvalidInput(f"`{path}.role` must be a non-empty string; found {_kind(role)}.", param=f"{path}.role")
+        raise InvalidInput(f"`{path}.role` must be a non-empty string; found {kind_of(role)}.", param=f"{path}.role")
     content = message.get("content")
     if content is None and role == "assistant" and not _SPEAKS_WITHOUT_CONTENT.isdisjoint(message):
         return
     if not isinstance(content, str | list) or content == []:
         raise InvalidInput(
-            f"`{path}.content` must be a string or a list of at least one part; found {_kind(content)}.",
+            f"`{path}.content` must be a string or a list of at least one part; found {kind_of(content)}.",
             param=f"{path}.content",
         )
 
@@ -74,24 +77,10 @@ def _check_embeddings(request: Mapping[str, Any]) -> None:
     given = request.get("input")
     if not isinstance(given, str | list) or not given:
         raise InvalidInput(
-            f"`request.input` must be a non-empty string or list; found {_kind(given)}.", param="request.input"
+            f"`request.input` must be a non-empty string or list; found {kind_of(given)}.", param="request.input"
         )
 
 
-def _kind(value: object) -> str:
-    """Name the sort of a JSON value, without showing it."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return "a boolean"
-    if isinstance(value, int | float):
-        return "a number"
-    emptiness, name = ("" if value else "empty "), _KINDS[type(value)]
-    article = "an" if (emptiness + name)[0] in "aeio" else "a"
-    return f"{article} {emptiness}{name}"
-
-
-_KINDS: Final[Mapping[type, str]] = {str: "string", list: "list", dict: "object"}
 _SPEAKS_WITHOUT_CONTENT: Final = frozenset({"tool_calls", "function_call", "audio"})
 _CHECKS: Final[Mapping[Endpoint, Callable[[Mapping[str, Any]], None]]] = {
     Endpoint.CHAT_COMPLETIONS: _check_chat,

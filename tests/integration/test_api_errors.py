@@ -164,6 +164,25 @@ async def test_what_is_not_there_or_not_allowed_is_told_in_the_one_shape(
     assert "param" in answer.error
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_method_that_is_not_allowed_is_told_with_all_that_are(api: Api, method: str) -> None:
+    answer = await api.call("DELETE", "/v1/jobs")
+    assert method in answer.error["message"].partition("allowed: ")[2]
+
+
+async def test_a_wrong_parameter_is_told_with_what_was_found(api: Api) -> None:
+    answer = await api.get("/v1/jobs?status=accepted")
+    assert answer.error["param"] == "status"
+    assert "found 'accepted'" in answer.error["message"]
+
+
+@pytest.mark.parametrize("batch", ["nonsense", "batch_01k9zzzzzzzzzzzzzzzzzzzzzz"])
+async def test_the_jobs_of_a_batch_that_is_not_there_are_not_an_empty_list(api: Api, batch: str) -> None:
+    answer = await api.get(f"/v1/jobs?batch={batch}")
+    assert (answer.status, answer.error["code"]) == (404, "not_found")
+    assert batch in answer.error["message"]
+
+
 @pytest.mark.parametrize("key", ["", "x" * 256, "tab\there"])
 async def test_an_idempotency_key_that_is_none_is_refused(api: Api, key: str) -> None:
     answer = await api.submit(idempotency_key=key)

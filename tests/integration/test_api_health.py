@@ -66,4 +66,7 @@ async def test_the_documentation_tells_of_every_path_its_bodies_and_its_errors(a
     assert set(body["schema"]["properties"]) >= {"endpoint", "request", "priority", "within", "run_at", "cache"}
     assert (await api.call("POST", "/v1/jobs", body=body["example"])).status == 202
     assert submit["responses"]["4XX"]["content"]["application/json"]["schema"]["$ref"].endswith("/ErrorBody")
+    assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+    assert submit["security"] == [{"bearer": []}, {"header": []}]
+    assert "security" not in document["paths"]["/healthz"]["get"]
     assert b"422" not in orjson.dumps(document)

@@ -1,0 +1,35 @@
+"""What the documentation of the API says beyond its paths: where to begin, and how to send a key."""
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+
+DESCRIPTION: Final = """\
+Submit a job with `POST /v1/jobs` and fetch it with `GET /v1/jobs/{id}?wait=30`; many at once go to `POST /v1/jobs/bulk`.
+
+To try the calls on this page, press **Authorize** and enter a key: that of `FOREBAY_ADMIN_KEY`, or the one that
+`forebay up` printed at its first start. Every error has the shape of `ErrorBody`.
+"""
+
+_NEED_NO_KEY: Final = frozenset({"/healthz", "/readyz"})
+_SCHEMES: Final = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "Authorization: Bearer fb-…"},
+    "header": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+}
+
+
+class DescribedApi(FastAPI):
+    """FastAPI, whose description says which paths need a key.
+
+    FastAPI's own way would have every request go through its dependencies; ``Authentication`` reads the key here.
+    """
+
+    def openapi(self) -> dict[str, Any]:
+        """Give the OpenAPI document; made once."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            document.setdefault("components", {})["securitySchemes"] = _SCHEMES
+            for path, calls in document["paths"].items():
+                for call in calls.values() if path not in _NEED_NO_KEY else ():
+                    call["security"] = [{name: []} for name in _SCHEMES]
+        return super().openapi()
