@@ -109,6 +109,17 @@ async def test_a_batch_whose_jobs_all_ended_is_finished_when_it_is_closed(store:
     assert await store.close_batch(TEAM, "batch_1") == closed
 
 
+async def test_a_batch_whose_upload_goes_on_is_finished_no_more(store: JobStore) -> None:
+    [first] = await _with_jobs(store, 1)
+    await store.close_batch(TEAM, "batch_1")  # the upload was cut
+    await finished(store, first)
+    second = a_spec(batch_id="batch_1")
+    await store.accept([new(second)])
+    assert (await _progress(store)).finished_at is None
+    await finished(store, second)
+    assert (await _progress(store)).finished_at is not None
+
+
 async def test_an_empty_batch_is_finished_when_it_is_closed(store: JobStore) -> None:
     await store.open_batch(a_batch())
     assert (await store.close_batch(TEAM, "batch_1")).finished_at is not None

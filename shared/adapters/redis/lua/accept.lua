@@ -33,6 +33,7 @@ end
 write_record(id, spec, priority)
 if has_batch() then
   redis.call('HINCRBY', KEYS[5], 'total', 1)
+  redis.call('HDEL', KEYS[5], 'finished_at') -- an upload that was cut, and closed so, goes on
   keep_batch(KEYS[5], KEYS[6], 2 * retention_ms)
 end
 if status == 'accepted' then
