@@ -116,7 +116,7 @@ class Admission:
         if isinstance(job, ForebayError) or job.status is not JobStatus.ACCEPTED:
             return job
         now = self._parts.clock.now()
-        starts_at = max(now, job.spec.run_at or now)
+        starts_at = job.spec.starts_at(now)
         message = Message(draft.message_of(job.spec), job.spec.id)
         try:
             delay_s = min(starts_at - now, LONGEST_DELAY_S)
@@ -168,7 +168,7 @@ def traceparent_of(request: Request) -> str | None:
 def _queued(job: Admitted) -> Admitted:
     if isinstance(job, ForebayError) or job.status is not JobStatus.ACCEPTED:
         return job
-    return replace(job, status=JobStatus.QUEUED if job.spec.run_at is None else JobStatus.SCHEDULED)
+    return replace(job, status=job.spec.status_once_published)
 
 
 def _not_accepted(error: Unavailable | Unroutable) -> Unavailable:

@@ -31,7 +31,7 @@ class RepublishStrandedJobs:
         for job in stranded:
             spec = decode(job.message).spec
             now = self._clock.now()
-            starts_at = max(now, spec.run_at or now)
+            starts_at = spec.starts_at(now)
             delay = min(starts_at - now, LONGEST_DELAY_S)
             await self._queue.publish(spec.queue(starts_at), Message(job.message, job.job_id), delay)
             await self._store.mark_queued(job.team, [spec])

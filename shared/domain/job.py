@@ -85,6 +85,15 @@ class JobSpec:
     attribution: Attribution = field(default_factory=Attribution)
     metadata: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def status_once_published(self) -> JobStatus:
+        """Where the job stands when the broker has its message."""
+        return JobStatus.QUEUED if self.run_at is None else JobStatus.SCHEDULED
+
+    def starts_at(self, now: float) -> float:
+        """Give the first moment at which the job may run: ``run_at``, or ``now`` if that is over or not set."""
+        return max(now, self.run_at or now)
+
     def queue(self, now: float) -> QueueName:
         """Give the queue this job waits in, if it begins to wait at ``now``."""
         to_deadline = None if self.deadline is None else self.deadline - now

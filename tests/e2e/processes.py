@@ -79,6 +79,11 @@ async def end(process: Process) -> None:
     await process.wait()
 
 
+def up(config: Path, folder: Path) -> tuple[str, ...]:
+    """Give the ``forebay up`` of a test: on a free port, its data below ``folder``."""
+    return ("up", "--json", "--port", "0", "--config", str(config), "--data-dir", str(folder / "data"))
+
+
 def write_config(folder: Path, provider_url: str, **parameters: object) -> Path:
     """Write a configuration with one model, ``sim``, at the provider; ``parameters`` join its litellm_params."""
     file = folder / "config.yaml"

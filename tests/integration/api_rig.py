@@ -113,7 +113,7 @@ class Answer:
     """An HTTP response, read."""
 
     status: int
-    headers: Any
+    headers: Mapping[str, str]
     body: bytes
 
     @property

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from forebay.client import AsyncClient, JobQuery
 from shared.domain.clock import SystemClock
-from tests.e2e.processes import ADMIN_KEY, forebay, write_config
+from tests.e2e.processes import ADMIN_KEY, forebay, up, write_config
 from tests.eventually import eventually
 from tests.servers.provider import SimulatedProvider, simulated_provider
 
@@ -45,8 +45,7 @@ async def one_road(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
         settings["FOREBAY_AMQP_URL"] = request.getfixturevalue("rabbitmq_url")
     async with AsyncExitStack() as stack:
         provider = await stack.enter_async_context(simulated_provider())
-        config = str(write_config(folder, provider.url))
-        command = ("up", "--json", "--port", "0", "--config", config, "--data-dir", str(folder / "data"))
+        command = up(write_config(folder, provider.url), folder)
         process = await stack.enter_async_context(forebay(*command, settings=settings))
         client = await stack.enter_async_context(AsyncClient(process.ready["url"], ADMIN_KEY))
         yield Road(client, provider)

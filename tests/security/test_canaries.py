@@ -10,7 +10,7 @@ from forebay.client import AsyncClient, JobQuery
 from shared.adapters.redis.connection import connect
 from shared.adapters.streams.work_queue import StreamsWorkQueue
 from shared.domain.clock import SystemClock
-from tests.e2e.processes import forebay, write_config
+from tests.e2e.processes import forebay, up, write_config
 from tests.eventually import eventually
 from tests.servers.provider import simulated_provider
 
@@ -24,7 +24,7 @@ async def test_no_key_and_no_prompt_reaches_a_log_an_error_or_a_dead_letters_hea
         config = write_config(tmp_path, provider.url, api_key=PROVIDER_KEY)
         config.write_text(config.read_text() + "router_settings: {num_retries: 0}\n")
         settings = {"FOREBAY_ADMIN_KEY": ADMIN_KEY, "FOREBAY_LOG_LEVEL": "debug"}
-        command = ("up", "--json", "--port", "0", "--config", str(config), "--data-dir", str(tmp_path / "data"))
+        command = up(config, tmp_path)
         async with forebay(*command, settings=settings) as process:
             url = process.ready["url"]
             async with AsyncClient(url, ADMIN_KEY) as client:

@@ -36,7 +36,7 @@ class JobAdmission:
         for start in range(0, len(specs), AT_ONCE):
             some = specs[start : start + AT_ONCE]
             jobs = [keys.job(spec.id) for spec in some]
-            news = [part for spec in some for part in (spec.id, _status_once_published(spec).value)]
+            news = [part for spec in some for part in (spec.id, spec.status_once_published.value)]
             await self._server.run(ScriptCall(scripts.MARK_QUEUED, [keys.accepted, *jobs], news))
 
     async def stranded(self, older_than_s: float, limit: int) -> list[Stranded]:
@@ -96,7 +96,3 @@ class JobAdmission:
             for job_id, message in zip(ids, messages, strict=True)
             if message is not None
         ]
-
-
-def _status_once_published(spec: JobSpec) -> JobStatus:
-    return JobStatus.QUEUED if spec.run_at is None else JobStatus.SCHEDULED
