@@ -43,7 +43,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 @asynccontextmanager
 async def running(data_dir: Path, *, durable: bool = True) -> AsyncIterator[Redis]:
-    valkey = EmbeddedValkey(data_dir, durable)
+    valkey = EmbeddedValkey(data_dir, durable=durable)
     client = Redis.from_url(await valkey.start(), decode_responses=True)
     try:
         yield client

@@ -37,7 +37,7 @@ class EmbeddedValkey:
     kernel ends the server together with the *thread* that started it.
     """
 
-    def __init__(self, data_dir: Path, durable: bool = True) -> None:  # noqa: FBT001, FBT002 - the agreed signature
+    def __init__(self, data_dir: Path, *, durable: bool = True) -> None:
         """``durable``: every write is on the disk before its reply; otherwise within a second of it."""
         self.data_dir = data_dir.resolve()
         self._durable = durable
