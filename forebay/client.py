@@ -5,7 +5,6 @@ cancels, or when an idempotency key makes a second submission the first one agai
 """
 
 import asyncio
-import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -14,6 +13,7 @@ from typing import Any, Final, Self
 import aiohttp
 import orjson
 
+from forebay.unreachable import why_unreachable
 from shared.domain.clock import Clock, SystemClock
 from shared.domain.errors import ForebayError, Unavailable
 from shared.domain.job import FINAL_STATUSES
@@ -208,7 +208,7 @@ class AsyncClient:
                 self._was_reached = True
                 return _read(answer, await answer.read())
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise Unreachable(f"Cannot reach Forebay at {self._root}: {_reason(error)}") from error
+            raise Unreachable(f"Cannot reach Forebay at {self._root}: {why_unreachable(error)}") from error
 
 
 class Client:
@@ -296,13 +296,3 @@ def _another_server(answer: aiohttp.ClientResponse) -> Json:
 def _retry_after(answer: aiohttp.ClientResponse) -> float | None:
     value = answer.headers.get("retry-after", "")
     return float(value) if value.replace(".", "", 1).isdigit() else None
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
-        return "that is not a URL such as http://127.0.0.1:8080"
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "the name is not known"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return os.strerror(error.os_error.errno) if error.os_error.errno else "it cannot be connected to"
-    return str(error) or "it did not answer in time"
