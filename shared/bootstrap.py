@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
 
 from redis.asyncio import Redis
 
@@ -29,8 +28,6 @@ from shared.domain.usage import Price
 from shared.domain.work_queue import WorkQueue
 from shared.settings import LogLevel, Settings
 from shared.wire.config_check import Finding, Level, finding_of
-
-_LONGEST_SCHEME: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +184,9 @@ def _work_queue(servers: Servers, client: object, clock: Clock, emit: Emit) -> W
 def _rabbitmq(url: str, clock: Clock, emit: Emit) -> WorkQueue:
     from shared.adapters.rabbitmq.work_queue import RabbitMQWorkQueue  # noqa: PLC0415 - 0.3 s that streams save
 
-    scheme = url.partition("://")[0]
-    if scheme not in {"amqp", "amqps"}:
+    scheme, separator, _ = url.partition("://")
+    if scheme not in {"amqp", "amqps"} or not separator:
         # The URL itself may hold a password.
-        raise ConfigurationError("FOREBAY_AMQP_URL", f"{scheme[:_LONGEST_SCHEME]}://…", "an amqp:// or amqps:// URL")
+        found = f"{scheme}://…" if separator else "…, without a scheme"
+        raise ConfigurationError("FOREBAY_AMQP_URL", found, "an amqp:// or amqps:// URL")
     return RabbitMQWorkQueue(url, clock, emit)

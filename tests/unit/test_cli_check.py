@@ -77,8 +77,12 @@ def test_a_server_that_is_not_there_fails_and_its_password_is_not_shown(
     assert "canary" not in result.output
 
 
-def test_addresses_of_the_wrong_kind_are_findings_beside_the_others(tmp_path: Path) -> None:
-    urls = {"FOREBAY_REDIS_URL": "rds://u:pw-canary@127.0.0.1/0", "FOREBAY_AMQP_URL": "http://u:pw-canary@127.0.0.1/"}
+@pytest.mark.parametrize(("redis", "amqp"), [("rds://", "http://"), ("", "")], ids=["another scheme", "none"])
+def test_addresses_of_the_wrong_kind_are_findings_beside_the_others(tmp_path: Path, redis: str, amqp: str) -> None:
+    urls = {
+        "FOREBAY_REDIS_URL": f"{redis}u:pw-canary@127.0.0.1/0",
+        "FOREBAY_AMQP_URL": f"{amqp}u:pw-canary@127.0.0.1/",
+    }
     result = check(tmp_path, GOOD | {"litellm_setings": {}}, "--json", **urls)
     assert result.exit_code == 1
     assert levels(result) == {"litellm_setings": "warning"} | dict.fromkeys(urls, "error")

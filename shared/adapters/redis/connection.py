@@ -58,7 +58,8 @@ def connect(url: str) -> Client:
         return Redis.from_pool(_WaitingPool.from_url(url, **_options()))
     except ValueError as error:
         # The URL itself may hold a password.
-        raise ConfigurationError("FOREBAY_REDIS_URL", f"{scheme}://…", _ALLOWED) from error
+        found = f"{scheme}://…" if "://" in url else "…, without a scheme"
+        raise ConfigurationError("FOREBAY_REDIS_URL", found, _ALLOWED) from error
 
 
 class _WaitsForConnections(ConnectionPool):
