@@ -81,3 +81,9 @@ def worker_lease(worker: str) -> str:
 def _escaped(name: str) -> str:
     # An empty tag would be no tag. A lone "%" stands for no other name.
     return quote(name, safe="") or "%"
+
+
+def limit_keys(lane: str, deployment: str) -> tuple[str, str]:
+    """The state of a deployment's limits (a hash), and its reservations (a sorted set by their ends)."""
+    prefix = f"forebay:{{lane:{quote(lane, safe='')}}}:limits:{deployment}"
+    return prefix, f"{prefix}:held"

@@ -17,9 +17,9 @@ class Script:
     sha: str
 
     @classmethod
-    def load(cls, name: str) -> Self:
-        """Read ``lua/<name>.lua``, with the prelude in front."""
-        source = "\n".join((_FOLDER / f"{part}.lua").read_text(encoding="utf-8") for part in ("prelude", name))
+    def load(cls, name: str, prelude: str = "prelude") -> Self:
+        """Read ``lua/<name>.lua``, with its prelude in front."""
+        source = "\n".join((_FOLDER / f"{part}.lua").read_text(encoding="utf-8") for part in (prelude, name))
         sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
         return cls(name, source, sha)
 
@@ -36,3 +36,6 @@ OPEN_BATCH: Final = Script.load("open_batch")
 CLOSE_BATCH: Final = Script.load("close_batch")
 STRANDED_IDS: Final = Script.load("stranded_ids")
 STRANDED_MESSAGES: Final = Script.load("stranded_messages")
+RESERVE_CAPACITY: Final = Script.load("reserve_capacity", "limits_prelude")
+SETTLE_CAPACITY: Final = Script.load("settle_capacity", "limits_prelude")
+REFUSE_CAPACITY: Final = Script.load("refuse_capacity", "limits_prelude")

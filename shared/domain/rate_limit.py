@@ -1,0 +1,279 @@
+"""The providers' limits, kept for the whole cluster: work waits here instead of being refused there.
+
+This is the specification, in plain Python. ``shared/adapters/redis/lua/reserve_capacity.lua`` and its siblings do
+the same where all workers meet; generated schedules must give equal answers from both.
+
+A deployment has a bucket for each limit, refilled continuously: providers count in slices of about a
+second, so a bucket holds half a second's worth, and the other half forgives uneven travel times. A bucket that is
+missing is empty, so a store that lost its memory causes no burst. A cost larger than a whole bucket waits for
+a full one and leaves a debt.
+
+What the provider really allows is learned. Each refusal (429) closes the deployment for as long as the provider
+asks, and cuts the rate; time restores it. Where no limit is configured the rate is found: it doubles
+until the first refusal. Source of the scheme: additive increase, multiplicative decrease (Chiu and Jain,
+"Analysis of the Increase and Decrease Algorithms for Congestion Avoidance in Computer Networks", 1989).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol, Self
+
+from shared.domain.routing import ConfiguredLimits, Deployment
+
+CAPACITY_S: Final = 0.5
+"""Seconds' worth of a limit that a full bucket holds."""
+
+CUT_AT_MOST_EVERY_S: Final = 0.2
+"""Refusals of one overshoot arrive together; they cut once."""
+
+MILDEST_CUT: Final = 0.97
+FEWEST_COUNTED: Final = 10
+"""A cut leaves the share of the calls that were not refused since the last cut, counted of at least this many."""
+
+REGROWTH_PER_S: Final = 0.0025
+"""The share of the configured rate that each second without refusal gives back."""
+
+SMALLEST_SHARE: Final = 0.01
+
+UNKNOWN_START_PER_S: Final = 10.0
+"""Requests a second with which the search for an unknown limit begins."""
+
+DOUBLING_S: Final = 1.0
+"""Seconds in which the rate doubles while the limit is unknown and nothing was refused."""
+
+FASTEST_SEARCH_PER_S: Final = 10_000.0
+"""Requests a second beyond which no unknown limit is searched for."""
+
+SHORTEST_REST_S: Final = 0.05
+"""Seconds a refusing deployment rests when it does not say how long."""
+
+PARALLEL_RECHECK_S: Final = 0.05
+"""Seconds after which a full deployment is looked at again."""
+
+LONGEST_WAIT_S: Final = 3_600.0
+"""Seconds to wait for a limit of 0, which may be changed meanwhile."""
+
+RESERVATION_S: Final = 300.0
+"""Seconds after which the reservation of a killed worker is forgotten, added to the deployment's own timeout."""
+
+ROUNDING: Final = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a call takes of each limit. Tokens are an estimate before the call, the provider's counts after it."""
+
+    requests: float = 1.0
+    input_tokens: float = 0.0
+    output_tokens: float = 0.0
+
+    @property
+    def tokens(self) -> float:
+        """Input and output together, as most providers count."""
+        return self.input_tokens + self.output_tokens
+
+    @property
+    def amounts(self) -> tuple[float, float]:
+        """Requests and tokens, in the order of ``Rates.per_second``."""
+        return (self.requests, self.tokens)
+
+
+NOTHING_TAKEN: Final = Cost(0.0)
+"""What a call took that was never made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """A deployment's limits. ``per_second``: requests and tokens; None: no such limit. ``parallel``: calls at once."""
+
+    per_second: tuple[float | None, float | None]
+    parallel: int | None = None
+
+    @classmethod
+    def of(cls, configured: ConfiguredLimits) -> Self:
+        """Take them from the configuration."""
+        minute = (configured.requests_per_minute, configured.tokens_per_minute)
+        requests, tokens = (None if limit is None else limit / 60 for limit in minute)
+        return cls((requests, tokens), configured.max_parallel_requests)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether nothing was configured, so that the limit must be found."""
+        return self.per_second == (None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What an answer's headers say of the provider's own count, where they say it.
+
+    per_second: the limits it enforces; remaining: what it has left now; both requests and tokens.
+    """
+
+    per_second: tuple[float | None, float | None] = (None, None)
+    remaining: tuple[float | None, float | None] = (None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitState:
+    """What is known of one deployment at a moment. Amounts are requests and tokens.
+
+    at: the moment of the levels. levels: what the buckets hold; negative is a debt.
+    share: the part of the configured rates that is used; where none are configured, requests a second.
+    cut_at, cut_share: when a refusal last cut the share, and to what; 0: never.
+    granted, refusals: reservations and refused calls since that cut.
+    is_wanted: a reservation had to wait since the rate last grew; an unknown limit is searched for only then.
+    held: reservations, each with the moment it is forgotten.
+    """
+
+    at: float
+    share: float
+    levels: tuple[float, ...] = (0.0, 0.0)
+    cut_at: float = 0.0
+    cut_share: float = 0.0
+    granted: int = 0
+    refusals: int = 0
+    closed_until: float = 0.0
+    is_wanted: bool = False
+    held: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def missing(cls, rates: Rates, now: float) -> Self:
+        """Give the state of a deployment that nothing is known of."""
+        return cls(now, UNKNOWN_START_PER_S if rates.is_unknown else 1.0)
+
+    def advanced(self, rates: Rates, now: float) -> Self:
+        """Give the state at ``now``: buckets refilled, rate regrown, dead reservations forgotten."""
+        passed = max(0.0, now - self.at)
+        share, is_wanted = self._regrown(rates, passed)
+        grown = replace(self, share=share, is_wanted=is_wanted)
+        levels = tuple(
+            level if rate is None else min(rate * CAPACITY_S, level + rate * passed)
+            for level, rate in zip(self.levels, grown.effective(rates), strict=True)
+        )
+        held = {name: end for name, end in self.held.items() if end > now}
+        return replace(grown, at=max(now, self.at), levels=levels, held=held)
+
+    def effective(self, rates: Rates) -> tuple[float | None, float | None]:
+        """Give the rates that are used, a second."""
+        if rates.is_unknown:
+            return (self.share, None)
+        requests, tokens = (None if rate is None else rate * self.share for rate in rates.per_second)
+        return (requests, tokens)
+
+    def wait_s(self, rates: Rates, cost: Cost, kept: float, now: float) -> float:
+        """Give the seconds until the cost can be reserved, 0 for now; of a state at ``now``.
+
+        ``kept``: the share of every bucket that must be left, for those of a higher class.
+        """
+        if rates.parallel is not None and len(self.held) >= rates.parallel:
+            return max(PARALLEL_RECHECK_S, self.closed_until - now)
+        waits = [max(0.0, self.closed_until - now)]
+        for level, rate, amount in zip(self.levels, self.effective(rates), cost.amounts, strict=True):
+            if rate is None:
+                continue
+            capacity = rate * CAPACITY_S
+            missing = min(amount + kept * capacity, capacity) - level
+            if missing > ROUNDING * max(1.0, amount):
+                waits.append(min(missing / rate, LONGEST_WAIT_S) if rate > 0 else LONGEST_WAIT_S)
+            elif rate == 0:
+                waits.append(LONGEST_WAIT_S)
+        return max(waits)
+
+    def reserved(self, rates: Rates, name: str, cost: Cost, expires_at: float) -> Self:
+        """Give the state after the reservation ``name`` was granted."""
+        taken = self._moved(rates, cost.amounts, -1.0, held={**self.held, name: expires_at})
+        return replace(taken, granted=self.granted + 1)
+
+    def waiting(self) -> Self:
+        """Give the state after a reservation had to wait."""
+        return replace(self, is_wanted=True)
+
+    def settled(self, rates: Rates, name: str, estimate: Cost, actual: Cost, seen: Sighting) -> Self:
+        """Give the state after the call of a reservation; a second settling changes nothing."""
+        if name not in self.held:
+            return self
+        held = {other: end for other, end in self.held.items() if other != name}
+        requests, tokens = (before - after for before, after in zip(estimate.amounts, actual.amounts, strict=True))
+        corrected = self._corrected(rates, seen)
+        return corrected._moved(rates, (requests, tokens), 1.0, held)  # noqa: SLF001 - a state of its own kind
+
+    def refused(self, name: str, now: float, retry_after_s: float) -> Self:
+        """Give the state after the provider refused the call of a reservation (429) at ``now``."""
+        held = {other: end for other, end in self.held.items() if other != name}
+        closed_until = max(self.closed_until, now + max(retry_after_s, SHORTEST_REST_S))
+        closed = replace(self, held=held, closed_until=closed_until, refusals=self.refusals + 1)
+        return closed if now - self.cut_at < CUT_AT_MOST_EVERY_S else closed._cut(now)  # noqa: SLF001 - a state of its own kind
+
+    def _cut(self, now: float) -> Self:
+        left = min(MILDEST_CUT, 1 - self.refusals / max(self.granted, FEWEST_COUNTED, self.refusals))
+        share = max(SMALLEST_SHARE, self.share * left)
+        levels = tuple(min(0.0, level) for level in self.levels)
+        return replace(self, share=share, cut_at=now, cut_share=share, granted=0, refusals=0, levels=levels)
+
+    def _regrown(self, rates: Rates, passed: float) -> tuple[float, bool]:
+        if not rates.is_unknown:
+            return min(1.0, self.share + REGROWTH_PER_S * passed), self.is_wanted
+        if self.cut_at:
+            return self.share + self.cut_share * REGROWTH_PER_S * passed, self.is_wanted
+        if self.is_wanted and passed > 0:
+            return min(FASTEST_SEARCH_PER_S, self.share * 2 ** (min(passed, 1.0) / DOUBLING_S)), False
+        return self.share, self.is_wanted
+
+    def _corrected(self, rates: Rates, seen: Sighting) -> Self:
+        share = self.share
+        for configured, enforced in zip(rates.per_second, seen.per_second, strict=True):
+            if configured and enforced is not None:
+                share = max(SMALLEST_SHARE, min(share, enforced / configured))
+        levels = tuple(
+            level if left is None else min(level, left) for level, left in zip(self.levels, seen.remaining, strict=True)
+        )
+        return replace(self, share=share, levels=levels)
+
+    def _moved(self, rates: Rates, amounts: tuple[float, float], sign: float, held: Mapping[str, float]) -> Self:
+        levels = tuple(
+            level if rate is None else min(rate * CAPACITY_S, level + sign * amount)
+            for level, rate, amount in zip(self.levels, self.effective(rates), amounts, strict=True)
+        )
+        return replace(self, levels=levels, held=held)
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """The right to make one call of one deployment. ``name`` makes repeating a lost request harmless."""
+
+    name: str
+    lane: str
+    deployment: Deployment
+    cost: Cost
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """No candidate has capacity; the first will in ``seconds``, if nobody else takes it."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a call asks for: a name of its own, its estimated cost, and the share that must be left for higher classes."""
+
+    name: str
+    cost: Cost
+    kept: float = 0.0
+
+
+class RateLimits(Protocol):
+    """The port to the limits of all deployments. Each call is one atomic step, by the store's own clock."""
+
+    async def reserve(self, lane: str, candidates: tuple[Deployment, ...], wish: Wish) -> Reservation | Wait:
+        """Reserve on the first of the candidates (in order) that has capacity now."""
+        ...
+
+    async def settle(self, reservation: Reservation, actual: Cost, seen: Sighting) -> None:
+        """Note what the call really took and what the provider said of its count."""
+        ...
+
+    async def refuse(self, reservation: Reservation, retry_after_s: float) -> None:
+        """Note that the provider refused the call (429)."""
+        ...

@@ -1,0 +1,75 @@
+"""How many tokens a call will take: an estimate before it, from what earlier calls of the model took.
+
+Input is characters divided by a ratio that is learned per model; no tokenizer is downloaded. Output is what
+the request allows at most, because that is what providers count when they let a call in; where it sets no
+bound, the longest answer of late.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from shared.domain.rate_limit import Cost
+from shared.domain.usage import Usage
+
+FIRST_RATIO: Final = 4.0
+"""Characters a token, before anything was learned: English text in the usual vocabularies."""
+
+FIRST_OUTPUT: Final = 256.0
+"""Tokens of an answer without a bound, before anything was learned."""
+
+NEWS: Final = 0.05
+"""The weight of one call in the learned ratio."""
+
+FADING: Final = 0.995
+"""What is left of the longest answer's length after each shorter one."""
+
+
+@dataclass(slots=True)
+class _Learned:
+    ratio: float = FIRST_RATIO
+    longest: float = FIRST_OUTPUT
+
+
+class TokenEstimator:
+    """Estimates for one process. Two processes may differ a little; settling on the real counts evens it out."""
+
+    def __init__(self) -> None:
+        """Begin with nothing learned."""
+        self._learned: dict[str, _Learned] = {}
+
+    def cost(self, lane: str, request: Mapping[str, Any]) -> Cost:
+        """Estimate a call of a lane: one request, and the tokens of what is asked and of the answer."""
+        learned = self._learned.get(lane, _Learned())
+        inputs = characters(request) / learned.ratio
+        if "messages" not in request:
+            return Cost(1.0, inputs)
+        bound = request.get("max_completion_tokens") or request.get("max_tokens")
+        output = float(bound) if isinstance(bound, int) and bound > 0 else learned.longest
+        choices = request.get("n")
+        return Cost(1.0, inputs, output * (choices if isinstance(choices, int) and choices > 0 else 1))
+
+    def learn(self, lane: str, request: Mapping[str, Any], usage: Usage) -> None:
+        """Take the provider's counts of a call into account."""
+        learned = self._learned.setdefault(lane, _Learned())
+        asked = characters(request)
+        if asked and usage.input_tokens:
+            learned.ratio += NEWS * (asked / usage.input_tokens - learned.ratio)
+        learned.longest = max(float(usage.output_tokens), learned.longest * FADING)
+
+
+def characters(request: Mapping[str, Any]) -> int:
+    """Count the characters of a request that a model reads: messages or input, and tools."""
+    return sum(len(text) for name in ("messages", "input", "tools") for text in _texts(request.get(name)))
+
+
+def _texts(part: object) -> Iterator[str]:
+    if isinstance(part, str):
+        yield part
+    elif isinstance(part, list):
+        for item in part:
+            yield from _texts(item)
+    elif isinstance(part, dict):
+        for name, item in part.items():
+            if name != "image_url":  # its length says nothing of its tokens
+                yield from _texts(item)

@@ -1,0 +1,291 @@
+"""The limits in the store do what the specification in ``shared/domain/rate_limit.py`` says."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shared.adapters.redis.connection import Client, connect
+from shared.adapters.redis.rate_limits import RedisRateLimits
+from shared.domain.rate_limit import Cost, LimitState, Rates, Reservation, Sighting, Wait, Wish
+from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment
+from tests.clock import ManualClock
+
+LANE = "gpt-4o"
+ONE = Cost()
+
+
+def deployment(name: str = "d1", **limits: int | None) -> Deployment:
+    return Deployment(name, LANE, "openai/gpt-4o", ClientKind.HTTP, limits=ConfiguredLimits(**limits), timeout_s=10)
+
+
+@dataclass
+class Rig:
+    """The limits on a clock that is moved by hand."""
+
+    client: Client
+    clock: ManualClock = field(default_factory=ManualClock)
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def limits(self) -> RedisRateLimits:
+        return RedisRateLimits(self.client, self.clock.now)
+
+    async def grants(self, *candidates: Deployment, cost: Cost = ONE, attempts: int = 1_000) -> list[Reservation]:
+        """Reserve until the first wait."""
+        granted: list[Reservation] = []
+        for _ in range(attempts):
+            answer = await self.limits().reserve(LANE, candidates, Wish(f"wish-{next(self.numbers)}", cost))
+            if isinstance(answer, Wait):
+                break
+            granted.append(answer)
+        return granted
+
+
+@pytest.fixture
+async def rig(valkey_url: str) -> AsyncIterator[Rig]:
+    client = connect(valkey_url)
+    yield Rig(client)
+    await client.aclose()
+
+
+async def test_a_bucket_that_nothing_is_known_of_is_empty(rig: Rig) -> None:
+    """Row 10: a restarted store causes no burst."""
+    answer = await rig.limits().reserve(LANE, (deployment(requests_per_minute=600),), Wish("a", Cost()))
+    assert isinstance(answer, Wait)
+    assert answer.seconds == pytest.approx(0.1)
+
+
+async def test_no_window_of_any_length_gets_more_than_its_share_and_one_bucket(rig: Rig) -> None:
+    limited = deployment(requests_per_minute=6_000)
+    granted = 0
+    for step in range(100):
+        granted += len(await rig.grants(limited))
+        assert granted <= 100 * 0.02 * step + 50
+        rig.clock.seconds += 0.02
+    assert granted >= 100 * 0.02 * 99 - 1
+
+
+async def test_a_repeated_reservation_takes_nothing_more(rig: Rig) -> None:
+    """Row 12: the reply was lost, and the script runs again."""
+    limited = deployment(requests_per_minute=60)
+    await rig.grants(limited)
+    rig.clock.seconds += 10
+    wish = Wish("same", Cost())
+    first, second = [await rig.limits().reserve(LANE, (limited,), wish) for _ in range(2)]
+    assert first == second
+    assert isinstance(first, Reservation)
+    assert isinstance(await rig.limits().reserve(LANE, (limited,), Wish("other", Cost())), Wait)
+
+
+async def test_a_dead_workers_slot_is_free_again_after_a_while(rig: Rig) -> None:
+    """Row 15."""
+    limited = deployment(max_parallel_requests=1, requests_per_minute=6_000)
+    await rig.grants(limited)
+    rig.clock.seconds += 1
+    assert len(await rig.grants(limited)) == 1
+    rig.clock.seconds += 309
+    assert await rig.grants(limited) == []
+    rig.clock.seconds += 2
+    assert len(await rig.grants(limited)) == 1
+
+
+async def test_what_was_reserved_and_not_used_is_given_back_once(rig: Rig) -> None:
+    limited = deployment(tokens_per_minute=60_000)
+    await rig.grants(limited)
+    rig.clock.seconds += 1
+    [reservation] = await rig.grants(limited, cost=Cost(1, 300, 200), attempts=1)
+    assert await rig.grants(limited, cost=Cost(1, 10, 0)) == []
+    for _ in range(3):
+        await rig.limits().settle(reservation, Cost(1, 50, 50), Sighting())
+    assert sum(granted.cost.tokens for granted in await rig.grants(limited, cost=Cost(1, 10, 0))) == 400
+
+
+async def test_what_was_used_beyond_the_reservation_is_paid_before_the_next(rig: Rig) -> None:
+    limited = deployment(tokens_per_minute=60_000)
+    await rig.grants(limited)
+    rig.clock.seconds += 1
+    [reservation] = await rig.grants(limited, cost=Cost(1, 100, 0), attempts=1)
+    await rig.limits().settle(reservation, Cost(1, 100, 1_400), Sighting())
+    answer = await rig.limits().reserve(LANE, (limited,), Wish("next", Cost(1, 100, 0)))
+    assert isinstance(answer, Wait)
+    assert answer.seconds == pytest.approx(1.1)
+
+
+async def test_the_second_deployment_is_taken_when_the_first_is_full(rig: Rig) -> None:
+    pair = (deployment("d1", requests_per_minute=600), deployment("d2", requests_per_minute=600))
+    await rig.grants(*pair)
+    rig.clock.seconds += 1
+    assert [reservation.deployment.id for reservation in await rig.grants(*pair)] == ["d1"] * 5 + ["d2"] * 5
+
+
+async def test_a_limit_of_nothing_lets_nothing_through(rig: Rig) -> None:
+    closed = deployment(requests_per_minute=0)
+    rig.clock.seconds += 1_000
+    assert await rig.limits().reserve(LANE, (closed,), Wish("a", Cost())) == Wait(3_600)
+
+
+async def test_lower_classes_leave_the_reserve_to_interactive_work(rig: Rig) -> None:
+    limited = deployment(requests_per_minute=6_000)
+    await rig.grants(limited)
+    rig.clock.seconds += 1
+    bulk = [await rig.limits().reserve(LANE, (limited,), Wish(f"b{n}", Cost(), kept=0.1)) for n in range(50)]
+    assert sum(isinstance(answer, Reservation) for answer in bulk) == 45
+    assert len(await rig.grants(limited)) == 5
+
+
+async def test_a_refusal_closes_the_deployment_for_as_long_as_the_provider_asks(rig: Rig) -> None:
+    limited = deployment(requests_per_minute=6_000)
+    await rig.grants(limited)
+    rig.clock.seconds += 1
+    [reservation] = await rig.grants(limited, attempts=1)
+    await rig.limits().refuse(reservation, retry_after_s=7)
+    answer = await rig.limits().reserve(LANE, (limited,), Wish("next", Cost()))
+    assert isinstance(answer, Wait)
+    assert answer.seconds == pytest.approx(7)
+
+
+async def test_the_providers_own_limit_replaces_a_higher_one(rig: Rig) -> None:
+    limited = deployment(requests_per_minute=6_000)
+    await rig.grants(limited)
+    rig.clock.seconds += 1
+    [reservation] = await rig.grants(limited, attempts=1)
+    await rig.limits().settle(reservation, Cost(), Sighting(per_second=(50.0, None)))
+    rig.clock.seconds += 0.1
+    assert len(await rig.grants(limited)) == 25
+
+
+async def test_an_unknown_limit_is_searched_for_only_while_somebody_wants_more(rig: Rig) -> None:
+    unknown = deployment()
+    await rig.grants(unknown)
+    rig.clock.seconds += 3_600
+    idle = len(await rig.grants(unknown))
+    wanted = 0
+    for _ in range(400):
+        rig.clock.seconds += 0.05
+        wanted = len(await rig.grants(unknown))
+    assert idle <= 12
+    assert wanted > 50
+
+
+@pytest.mark.parametrize("allowed", [50, 75, 97])
+async def test_a_lower_real_limit_is_found_with_few_refusals_and_used(rig: Rig, allowed: int) -> None:
+    """The provider counts as ours do, with a second's worth, and tells nothing but 429."""
+    limited = deployment(requests_per_minute=6_000)
+    level, served, refused = float(allowed), 0, 0
+    for _ in range(60_000 // 20):
+        rig.clock.seconds += 0.02
+        level = min(allowed, level + allowed * 0.02)
+        for reservation in await rig.grants(limited):
+            if level >= 1:
+                level, served = level - 1, served + 1
+                await rig.limits().settle(reservation, Cost(), Sighting())
+            else:
+                refused += 1
+                await rig.limits().refuse(reservation, (1 - level) / allowed)
+    assert refused < 0.01 * (served + refused)
+    assert served >= 0.9 * allowed * 60
+
+
+async def test_fifty_workers_at_once_get_no_more_than_there_is(rig: Rig) -> None:
+    limited = deployment(requests_per_minute=600)
+    await rig.grants(limited)
+    rig.clock.seconds += 1
+    answers = await asyncio.gather(
+        *(rig.limits().reserve(LANE, (limited,), Wish(f"w{number}", Cost())) for number in range(50))
+    )
+    assert sum(isinstance(answer, Reservation) for answer in answers) == 5
+
+
+AMOUNTS = st.sampled_from([0.0, 1.0, 7.0, 100.0, 2_000.0])
+LIMITS = st.builds(
+    ConfiguredLimits,
+    st.sampled_from([None, 0, 60, 6_000]),
+    st.sampled_from([None, 0, 60_000]),
+    st.sampled_from([None, 1, 5]),
+)
+OPTIONAL = st.sampled_from([None, 0.0, 0.5, 40.0])
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("reserve"), st.builds(Cost, st.just(1.0), AMOUNTS, AMOUNTS), st.sampled_from([0.0, 0.1, 1.0])
+        ),
+        st.tuples(
+            st.just("settle"),
+            st.builds(Cost, st.just(1.0), AMOUNTS, AMOUNTS),
+            st.builds(Sighting, st.tuples(OPTIONAL, OPTIONAL), st.tuples(OPTIONAL, OPTIONAL)),
+        ),
+        st.tuples(st.just("refuse"), st.sampled_from([0.0, 0.25, 5.0]), st.none()),
+        st.tuples(st.just("pass"), st.sampled_from([0.001, 0.125, 1.0, 40.0, 400.0]), st.none()),
+    ),
+    max_size=40,
+)
+
+
+class Specification:
+    """The same schedule, run on the specification alone."""
+
+    def __init__(self, candidates: tuple[Deployment, ...]) -> None:
+        self._rates = [Rates.of(candidate.limits) for candidate in candidates]
+        self._states: list[LimitState | None] = [None] * len(candidates)
+
+    def reserve(self, wish: Wish, now: float) -> int | float:
+        """The candidate's place, or the seconds to wait as a float."""
+        shortest = 3_600.0
+        for place, rates in enumerate(self._rates):
+            state = self._now(place, now)
+            wait = state.wait_s(rates, wish.cost, wish.kept, now)
+            if wait == 0:
+                self._states[place] = state.reserved(rates, wish.name, wish.cost, now + 310)
+                return place
+            self._states[place] = state.waiting()
+            shortest = min(shortest, wait) if place else wait
+        return shortest
+
+    def settle(self, place: int, reservation: Reservation, actual: Cost, seen: Sighting, now: float) -> None:
+        state = self._now(place, now)
+        self._states[place] = state.settled(self._rates[place], reservation.name, reservation.cost, actual, seen)
+
+    def refuse(self, place: int, reservation: Reservation, retry_after_s: float, now: float) -> None:
+        self._states[place] = self._now(place, now).refused(reservation.name, now, retry_after_s)
+
+    def _now(self, place: int, now: float) -> LimitState:
+        rates = self._rates[place]
+        return (self._states[place] or LimitState.missing(rates, now)).advanced(rates, now)
+
+
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(LIMITS, min_size=1, max_size=3), STEPS)
+async def test_any_schedule_has_the_same_answers_as_the_specification(
+    rig: Rig, limits: list[ConfiguredLimits], steps: list[tuple[object, ...]]
+) -> None:
+    await rig.client.execute_command("FLUSHDB")
+    rig.clock.seconds = 1_700_000_000.0
+    candidates = tuple(replace(deployment(f"d{place}"), limits=limit) for place, limit in enumerate(limits))
+    model, real, made = Specification(candidates), rig.limits(), list[tuple[int, Reservation]]()
+    for number, (kind, one, other) in enumerate(steps):
+        now = rig.clock.now()
+        match kind, one, other:
+            case "reserve", Cost() as cost, float(kept):
+                wish = Wish(f"r{number}", cost, kept)
+                expected, answer = model.reserve(wish, now), await real.reserve(LANE, candidates, wish)
+                if isinstance(answer, Wait):
+                    assert answer.seconds == pytest.approx(expected, rel=1e-6, abs=1e-6)
+                    assert isinstance(expected, float)
+                else:
+                    assert candidates[int(expected)] == answer.deployment
+                    assert isinstance(expected, int)
+                    made.append((int(expected), answer))
+            case "settle", Cost() as actual, Sighting() as seen if made:
+                place, reservation = made[number % len(made)]
+                model.settle(place, reservation, actual, seen, now)
+                await real.settle(reservation, actual, seen)
+            case "refuse", float(retry_after_s), _ if made:
+                place, reservation = made[number % len(made)]
+                model.refuse(place, reservation, retry_after_s, now)
+                await real.refuse(reservation, retry_after_s)
+            case "pass", float(seconds), _:
+                rig.clock.seconds += seconds
