@@ -71,7 +71,12 @@ class Process:
     async def worker(self, connections: Connections, on_ready: OnReady) -> None:
         """Take jobs and answer them."""
         configured = self.configuration.worker
-        options = WorkerOptions(configured.concurrency, configured.grace_s, self.configuration.weights)
+        options = WorkerOptions(
+            configured.concurrency,
+            configured.grace_s,
+            self.configuration.weights,
+            self.configuration.interactive_reserve,
+        )
         async with provider_clients() as clients:
             parts = WorkerParts(
                 store=connections.store,
@@ -79,6 +84,7 @@ class Process:
                 feed=connections.feed,
                 cache=connections.cache,
                 queue=connections.queue,
+                limits=connections.limits,
                 clients=clients,
             )
             await Worker(parts, self.catalog, options, self.clock, self.emit).run(self.stop, on_ready)

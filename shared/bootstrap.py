@@ -14,6 +14,7 @@ from shared.adapters.redis.answer_cache import RedisAnswerCache
 from shared.adapters.redis.connection import connect
 from shared.adapters.redis.job_feed import RedisJobFeed
 from shared.adapters.redis.job_store import RedisJobStore
+from shared.adapters.redis.rate_limits import RedisRateLimits
 from shared.adapters.redis.safety import unsafe_settings
 from shared.adapters.redis.worker_leases import RedisWorkerLeases
 from shared.adapters.telemetry.log_sink import log_sink
@@ -23,6 +24,7 @@ from shared.domain.errors import BrokerUnavailable, ConfigurationError, StoreUna
 from shared.domain.events import Emit
 from shared.domain.job_store import JobFeed, JobStore, WorkerLeases
 from shared.domain.providers import ProviderClient
+from shared.domain.rate_limit import RateLimits
 from shared.domain.routing import ClientKind
 from shared.domain.usage import Price
 from shared.domain.work_queue import WorkQueue
@@ -46,6 +48,7 @@ class Connections:
     leases: WorkerLeases
     feed: JobFeed
     cache: AnswerCache
+    limits: RateLimits
     queue: WorkQueue
 
 
@@ -96,6 +99,7 @@ async def open_connections(
             leases=RedisWorkerLeases(client),
             feed=RedisJobFeed(client),
             cache=RedisAnswerCache(client),
+            limits=RedisRateLimits(client),
             queue=queue,
         )
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from shared.domain.catalog import Lane
 from shared.domain.clock import Clock
-from shared.domain.errors import MalformedMessage, ProviderError, RateLimited, StoreUnavailable
+from shared.domain.errors import MalformedMessage, ProviderError, StoreUnavailable
 from shared.domain.events import ClaimLost, Emit, JobFinished, JobRetried, MessageBuried
 from shared.domain.job import Envelope, JobError, JobSpec, JobStatus, Outcome
 from shared.domain.job_store import Claim, ClaimResult, JobStore, WorkerLeases
@@ -20,6 +20,7 @@ from shared.domain.lanes import QueueName
 from shared.domain.retry import GiveUp, RetryAfter
 from shared.domain.work_queue import LONGEST_DELAY_S, Delivery, WorkQueue
 from shared.wire.envelope import decode
+from workers.quota_gate import LaneBlocked
 from workers.task import Answer, Proceed, Task
 
 HELD_RECHECK_S: Final = 1.0
@@ -43,7 +44,7 @@ class ExecutorParts:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an arrival says about its lane. ``rest_s``: the provider asked for that many seconds of rest."""
+    """What an arrival says about its lane. ``rest_s``: its limits leave nothing for that many seconds."""
 
     rest_s: float = 0.0
 
@@ -101,7 +102,9 @@ class Executor:
             return await self._come_back_later(delivery, delivery.queue, HELD_RECHECK_S)
         if claim.result is ClaimResult.FINISHED:
             return await self._do_what_is_left(delivery, envelope)
-        return await self._run(delivery, Task(envelope, lane, claim.attempts), claim)
+        return await self._run(
+            delivery, Task(envelope, lane, delivery.queue.job_class, claim.fence, claim.attempts), claim
+        )
 
     async def _claim(self, envelope: Envelope) -> Claim:
         claim = await self._parts.store.claim(envelope.spec, self._parts.worker)
@@ -114,19 +117,19 @@ class Executor:
         return holder != self._parts.worker and await self._parts.leases.is_alive(holder)
 
     async def _run(self, delivery: Delivery, task: Task, claim: Claim) -> Verdict:
-        spec, retry = task.envelope.spec, task.lane.retry
-        lost = claim.starts - 1 - len(claim.attempts)
-        if lost >= retry.max_lost:
-            outcome = _failed("worker_lost", f"{lost} workers were lost while they ran this job")
-            return await self._end(delivery, task, claim, outcome)
-        if spec.deadline is not None and spec.deadline <= self._parts.clock.now():
-            return await self._end(delivery, task, claim, Outcome(JobStatus.EXPIRED, error=_PAST_DEADLINE))
+        spec = task.envelope.spec
+        hopeless = self._hopeless(task, claim)
+        if hopeless is not None:
+            return await self._end(delivery, task, claim, hopeless)
         call = asyncio.ensure_future(self._pipeline(task))
         self._calls[spec.id] = call
         try:
             answer = await self._within_deadline(call, spec.deadline)
         except ProviderError as error:
             return await self._after_failure(delivery, task, claim, error)
+        except LaneBlocked as blocked:
+            await self._give_back(delivery, task, claim)
+            return Verdict(blocked.seconds)
         except TimeoutError:
             return await self._end(delivery, task, claim, Outcome(JobStatus.EXPIRED, error=_PAST_DEADLINE))
         except asyncio.CancelledError:
@@ -140,6 +143,16 @@ class Executor:
         finally:
             del self._calls[spec.id]
         return await self._end(delivery, task, claim, _succeeded(answer))
+
+    def _hopeless(self, task: Task, claim: Claim) -> Outcome | None:
+        """Give the outcome of a job that it makes no sense to run."""
+        lost = claim.starts - 1 - len(claim.attempts)
+        if lost >= task.lane.retry.max_lost:
+            return _failed("worker_lost", f"{lost} workers were lost while they ran this job")
+        deadline = task.envelope.spec.deadline
+        if deadline is not None and deadline <= self._parts.clock.now():
+            return Outcome(JobStatus.EXPIRED, error=_PAST_DEADLINE)
+        return None
 
     async def _within_deadline(self, call: asyncio.Task[Answer], deadline: float | None) -> Answer:
         async with asyncio.timeout(None if deadline is None else deadline - self._parts.clock.now()):
@@ -163,12 +176,10 @@ class Executor:
             deadline=spec.deadline,
             uniform=random.uniform,
         )
-        rest = Verdict(error.retry_after_s or 0.0) if isinstance(error, RateLimited) else Verdict()
         if isinstance(decision, GiveUp):
-            await self._end(delivery, task, claim, _failed(error.code, error.message))
-        else:
-            await self._retry(delivery, task, claim, decision)
-        return rest
+            return await self._end(delivery, task, claim, _failed(error.code, error.message))
+        await self._retry(delivery, task, claim, decision)
+        return Verdict()
 
     async def _retry(self, delivery: Delivery, task: Task, claim: Claim, decision: RetryAfter) -> None:
         spec, attempt = task.envelope.spec, task.attempts[-1]

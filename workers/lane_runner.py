@@ -10,9 +10,13 @@ from shared.domain.events import ArrivalCrashed, Emit, LanePaused
 from shared.domain.work_queue import Delivery, Intake
 from workers.executor import Executor
 from workers.lease import WorkerLease
+from workers.quota_gate import QuotaGate
 
 SHORT_REST_S: Final = 5.0
 """A lane that rests longer than this gives its fetched messages back meanwhile."""
+
+LONGEST_REST_S: Final = 60.0
+"""Seconds after which a blocked lane looks again, whatever it was told."""
 
 AFTER_OUTAGE_S: Final = 0.5
 """Seconds a lane rests after a server went away under a job."""
@@ -24,13 +28,16 @@ AFTER_CRASH_S: Final = 0.5
 class LaneRunner:
     """Whose turn it is, the intake decides; how many run at once, the slots; when none may start, the rest."""
 
-    def __init__(self, lane: Lane, intake: Intake, executor: Executor, slots: int, lease: WorkerLease) -> None:
+    def __init__(
+        self, lane: Lane, intake: Intake, executor: Executor, slots: int, lease: WorkerLease, gate: QuotaGate
+    ) -> None:
         """``slots``: jobs of this lane at a time."""
         self._lane = lane
         self._intake = intake
         self._executor = executor
         self._slots = asyncio.Semaphore(slots)
         self._lease = lease
+        self._gate = gate
         self._arrivals: set[asyncio.Task[None]] = set()
         self._rests_until = 0.0
 
@@ -41,6 +48,7 @@ class LaneRunner:
             try:
                 await self._lease.held()
                 await self._rest(clock, emit)
+                await self._gate.room()
                 delivery = await self._intake.take()
             except BaseException:
                 self._slots.release()
@@ -63,6 +71,7 @@ class LaneRunner:
         return len(unfinished)
 
     def _start(self, delivery: Delivery, clock: Clock, emit: Emit) -> None:
+        self._gate.expect(delivery.message.job_id)
         arrival = asyncio.create_task(self._handle(delivery, clock))
         self._arrivals.add(arrival)
         arrival.add_done_callback(lambda ended: self._ended(ended, delivery, clock, emit))
@@ -70,6 +79,7 @@ class LaneRunner:
     def _ended(self, arrival: asyncio.Task[None], delivery: Delivery, clock: Clock, emit: Emit) -> None:
         self._arrivals.discard(arrival)
         self._slots.release()
+        self._gate.forget(delivery.message.job_id)
         if not arrival.cancelled() and (error := arrival.exception()) is not None:
             emit(ArrivalCrashed(delivery.message.job_id, type(error).__name__))
             self._arrivals.add(returning := asyncio.create_task(_give_back_later(delivery, clock)))
@@ -84,7 +94,7 @@ class LaneRunner:
             self._rest_for(AFTER_OUTAGE_S, clock)
             await delivery.give_back()
         else:
-            self._rest_for(verdict.rest_s, clock)
+            self._rest_for(min(verdict.rest_s, LONGEST_REST_S), clock)
 
     def _rest_for(self, seconds: float, clock: Clock) -> None:
         self._rests_until = max(self._rests_until, clock.monotonic() + seconds)
@@ -96,7 +106,7 @@ class LaneRunner:
         if not self._is_resting(clock):
             return
         seconds = self._rests_until - clock.monotonic()
-        emit(LanePaused(self._lane.name, seconds, "the provider asked for rest, or a server was away"))
+        emit(LanePaused(self._lane.name, seconds, "its limits leave nothing for a while, or a server was away"))
         if seconds <= SHORT_REST_S:
             await clock.sleep(seconds)
             return

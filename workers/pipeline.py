@@ -10,18 +10,20 @@ from shared.domain.clock import Clock
 from shared.domain.events import Emit
 from shared.domain.providers import ProviderClient
 from shared.domain.routing import ClientKind
+from workers.stages.capacity import Capacity
 from workers.stages.exact_cache import ExactCache
 from workers.stages.provider_call import ProviderCall
 from workers.task import Answer, Proceed, Stage, Task
 
 
 def stages(
-    cache: AnswerCache, clients: Mapping[ClientKind, ProviderClient], clock: Clock, emit: Emit
+    cache: AnswerCache, capacity: Capacity, clients: Mapping[ClientKind, ProviderClient], clock: Clock, emit: Emit
 ) -> tuple[Stage, ...]:
     """Give the stages in the order a request meets them."""
     return (
         ExactCache(cache),  # an earlier answer may serve; a new good one is kept
-        ProviderCall(clients, clock, emit),  # a deployment is chosen and called; usage and cost are noted
+        capacity,  # a deployment is decided on, within the providers' limits; the lane waits here, not at the provider
+        ProviderCall(clients, clock, emit),  # it is called once; the attempt, usage and cost are noted
     )
 
 

@@ -16,12 +16,16 @@ from shared.domain.job import JobStatus
 from shared.domain.job_store import JobFeed, JobStore, WorkerLeases
 from shared.domain.lanes import DEFAULT_WEIGHTS, Priority
 from shared.domain.providers import ProviderClient
+from shared.domain.rate_limit import RateLimits
 from shared.domain.routing import ClientKind
+from shared.domain.turns import Turns
 from shared.domain.work_queue import WorkQueue
 from workers.executor import Executor, ExecutorParts
 from workers.lane_runner import LaneRunner
 from workers.lease import WorkerLease
 from workers.pipeline import assemble, stages
+from workers.quota_gate import QuotaGate
+from workers.stages.capacity import Capacity
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +33,13 @@ class WorkerOptions:
     """What an operator may choose.
 
     slots: jobs of one lane at a time. grace_s: seconds that running jobs are given when the worker is told to stop.
-    weights: turns of each priority.
+    weights: turns of each priority. interactive_reserve: the share of every limit that only interactive work may use.
     """
 
     slots: int = 128
     grace_s: float = 25.0
     weights: Mapping[Priority, int] = field(default_factory=lambda: DEFAULT_WEIGHTS)
+    interactive_reserve: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,7 @@ class WorkerParts:
     feed: JobFeed
     cache: AnswerCache
     queue: WorkQueue
+    limits: RateLimits
     clients: Mapping[ClientKind, ProviderClient]
 
 
@@ -61,9 +67,11 @@ class Worker:
         self._clock = clock
         self._emit = emit
         self._lease = WorkerLease(self.name, parts.leases, clock, emit)
+        self._gates = {name: QuotaGate(name, parts.limits, Turns(options.weights)) for name in catalog.lanes}
+        capacity = Capacity(parts.limits, self._gates, options.interactive_reserve)
         self._executor = Executor(
             ExecutorParts(self.name, parts.store, parts.leases, parts.queue, clock, emit),
-            assemble(stages(parts.cache, parts.clients, clock, emit)),
+            assemble(stages(parts.cache, capacity, parts.clients, clock, emit)),
         )
 
     async def run(self, stop: asyncio.Event, on_ready: Callable[[], None] = lambda: None) -> None:
@@ -92,7 +100,7 @@ class Worker:
     def _runner(self, lane: Lane) -> LaneRunner:
         options = self._options
         intake = self._parts.queue.intake(lane.name, options.weights, options.slots)
-        return LaneRunner(lane, intake, self._executor, options.slots, self._lease)
+        return LaneRunner(lane, intake, self._executor, options.slots, self._lease, self._gates[lane.name])
 
     async def _watch_for_cancelled_jobs(self) -> None:
         async for change in self._parts.feed.follow():

@@ -24,8 +24,6 @@ from shared.domain.clock import Clock
 RPM: Final = 1_000
 TPM: Final = 300_000
 _LATENCY_S: Final = (0.3, 0.9)
-_CALLS_AT_A_TIME: Final = round(RPM / 60 * sum(_LATENCY_S) / 2)
-"""As many as use the limit up: requests a second times the seconds that one takes (Little's law)."""
 
 _SIMULATOR: Final = (
     "simulate-provider",
@@ -136,5 +134,4 @@ def _configuration(provider_url: str) -> str:
         **_PRICES,
     }
     models = [{"model_name": "gpt-4o-mini", "litellm_params": parameters}]
-    ours = {"worker": {"concurrency": _CALLS_AT_A_TIME}}
-    return yaml.safe_dump({"model_list": models, "forebay": ours}, sort_keys=False)
+    return yaml.safe_dump({"model_list": models}, sort_keys=False)

@@ -56,13 +56,27 @@ class Deployment:
 
 
 def choose(deployments: Sequence[Deployment], tried: AbstractSet[str], uniform: Uniform) -> Deployment:
-    """Give the deployment for the next attempt: LiteLLM's simple-shuffle, by weight within the lowest ``order``.
+    """Give the deployment for the next attempt: the first of ``ranked``."""
+    return ranked(deployments, tried, uniform)[0]
 
-    Those in ``tried`` (ids that already failed this job) come only after all others. ``deployments`` is not empty.
+
+def ranked(deployments: Sequence[Deployment], tried: AbstractSet[str], uniform: Uniform) -> tuple[Deployment, ...]:
+    """Put the deployments that may get the next attempt in order, the best first; not empty.
+
+    LiteLLM's simple-shuffle: lower ``order`` first, by weight within it. Those in ``tried`` (ids that already
+    failed this job) are left out as long as there are others.
     """
-    fresh = [deployment for deployment in deployments if deployment.id not in tried] or list(deployments)
-    first = min(deployment.order for deployment in fresh)
-    candidates = [deployment for deployment in fresh if deployment.order == first]
+    left = [deployment for deployment in deployments if deployment.id not in tried] or list(deployments)
+    ranking: list[Deployment] = []
+    while left:
+        first = min(deployment.order for deployment in left)
+        drawn = _drawn([deployment for deployment in left if deployment.order == first], uniform)
+        left.remove(drawn)
+        ranking.append(drawn)
+    return tuple(ranking)
+
+
+def _drawn(candidates: list[Deployment], uniform: Uniform) -> Deployment:
     point = uniform(0.0, sum(candidate.weight for candidate in candidates))
     for candidate in candidates:
         point -= candidate.weight

@@ -24,11 +24,19 @@ class Turns:
 
     def next(self, ready: Collection[JobClass]) -> JobClass:
         """Give the class to serve among ``ready`` (those that have work; not empty), and count its turn."""
-        candidates = [job_class for job_class in ready if not (job_class.is_surplus and job_class.sibling in ready)]
-        chosen = min(candidates, key=lambda job_class: (self._virtual_start(job_class), CLASSES.index(job_class)))
-        self._now = self._virtual_start(chosen)
-        self._pass[chosen] = self._now + self._stride[chosen]
+        chosen = self.choose(ready)
+        self.served(chosen)
         return chosen
+
+    def choose(self, ready: Collection[JobClass]) -> JobClass:
+        """Give the class whose turn it is among ``ready``; its turn is not counted yet."""
+        candidates = [job_class for job_class in ready if not (job_class.is_surplus and job_class.sibling in ready)]
+        return min(candidates, key=lambda job_class: (self._virtual_start(job_class), CLASSES.index(job_class)))
+
+    def served(self, job_class: JobClass) -> None:
+        """Count a turn of the class."""
+        self._now = self._virtual_start(job_class)
+        self._pass[job_class] = self._now + self._stride[job_class]
 
     def _virtual_start(self, job_class: JobClass) -> float:
         return max(self._pass[job_class], self._now)

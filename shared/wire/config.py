@@ -38,7 +38,8 @@ class Configuration:
 
     aliases: other names of lanes.
     warnings: keys that have no effect, and other doubtful spots, each with its path.
-    weights: turns of each priority. admin_key: the administrator's key, if the file names one.
+    weights: turns of each priority. interactive_reserve: the share of every limit that only interactive work may use.
+    admin_key: the administrator's key, if the file names one.
     retention_s: seconds that a finished job is kept. body_limit: bytes of a request or an NDJSON line.
     """
 
@@ -46,6 +47,7 @@ class Configuration:
     aliases: Mapping[str, str]
     retry: RetryPolicy
     weights: Mapping[Priority, int]
+    interactive_reserve: float
     cache_default: CachePolicy
     admin_key: SecretStr | None
     worker: WorkerSettings
@@ -77,6 +79,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Configuration:
         aliases=_aliases(file),
         retry=_retry(file),
         weights=forebay.priorities.by_priority(),
+        interactive_reserve=forebay.interactive_reserve,
         cache_default=_cache_default(file.litellm_settings),
         admin_key=file.general_settings.master_key,
         worker=WorkerSettings(forebay.worker.concurrency, forebay.worker.grace),

@@ -83,7 +83,7 @@ def _of_limits(deployment: Deployment, path: str) -> Iterator[Finding]:
     }
     for name, limit in named.items():
         if limit == 0:
-            yield Finding(Level.WARNING, f"{path}.{name}", "is 0; nothing will ever be sent there once it is enforced.")
+            yield Finding(Level.WARNING, f"{path}.{name}", "is 0; nothing will ever be sent there.")
 
 
 def _of_credential(deployment: Deployment, path: str) -> Iterator[Finding]:

@@ -7,9 +7,6 @@ from shared.wire.config_known_keys import KNOWN, PASSED_TO_LITELLM
 from shared.wire.config_litellm import ConfigFile, LiteLLMParams, ModelInfo, RouterSettings
 from shared.wire.config_values import Section
 
-READ_ONLY = ("rpm", "tpm", "max_parallel_requests")
-"""Limits that are read and not yet kept."""
-
 
 def doubts(file: ConfigFile) -> tuple[str, ...]:
     """Name every key that has no effect, by its full path and in the order of the file."""
@@ -26,8 +23,6 @@ def _doubts(section: Section, path: str) -> Iterator[str]:
         yield from _inside(getattr(section, name), f"{path}{name}")
     if isinstance(section, RouterSettings) and section.routing_strategy != "simple-shuffle":
         yield f"{path}routing_strategy: {section.routing_strategy} is not supported yet; simple-shuffle is used."
-    if isinstance(section, LiteLLMParams):
-        yield from _unenforced(section, path)
     for key in section.model_extra or {}:
         yield from _extra(section, str(key), f"{path}{key}")
 
@@ -41,12 +36,6 @@ def _inside(value: object, path: str) -> Iterator[str]:
     elif isinstance(value, dict):
         for key, member in value.items():
             yield from _inside(member, f"{path}.{key}")
-
-
-def _unenforced(params: LiteLLMParams, path: str) -> Iterator[str]:
-    for name in READ_ONLY:
-        if getattr(params, name) is not None:
-            yield f"{path}{name}: read, but not enforced yet."
 
 
 def _extra(section: Section, key: str, path: str) -> Iterator[str]:

@@ -38,9 +38,14 @@ class WorkerSection(Section):
 
 
 class ForebaySection(Section):
-    """What LiteLLM has no word for. ``retention``: how long a finished job is kept."""
+    """What LiteLLM has no word for.
+
+    interactive_reserve: the share of every limit that only interactive work may use.
+    retention: how long a finished job is kept.
+    """
 
     priorities: Annotated[PriorityWeights, BeforeValidator(empty_is_default)] = PriorityWeights()
+    interactive_reserve: Annotated[float, Field(ge=0, le=0.9)] = 0.1
     worker: Annotated[WorkerSection, BeforeValidator(empty_is_default)] = WorkerSection()
     retention: Annotated[Seconds, Field(ge=60)] = DEFAULT_RETENTION_S
     body_limit: Bytes = 4 * 1024 * 1024

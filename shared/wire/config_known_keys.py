@@ -113,6 +113,6 @@ KNOWN: Final[dict[type[Section], frozenset[str]]] = {
         ui_access_mode use_azure_key_vault use_google_kms use_redis_transaction_buffer user_api_key_cache_ttl
         user_header_name
         """),
-    ForebaySection: _names("alerts budgets cache interactive_reserve off_peak routing teams warming webhooks"),
+    ForebaySection: _names("alerts budgets cache off_peak routing teams warming webhooks"),
 }
 """What each section may hold besides the fields of its model."""

@@ -170,11 +170,15 @@ async def test_a_job_fails_after_its_last_attempt_with_its_history(rig: Rig) -> 
     assert await rig.waiting(spec) == 0
 
 
-async def test_a_provider_that_asks_for_rest_rests_its_lane(rig: Rig) -> None:
-    await rig.submit("Too many")
-    await rig.provider.faults("status", status=429, retry_after_s=2, count=1)
+async def test_a_provider_that_asks_for_a_long_rest_rests_its_lane(rig: Rig) -> None:
+    first, second = await rig.submit("Too many"), await rig.submit("Wait for it")
+    await rig.provider.faults("status", status=429, retry_after_s=30, count=1)
+    await rig.executor().execute(await rig.take(), rig.lane)
     verdict = await rig.executor().execute(await rig.take(), rig.lane)
-    assert verdict.rest_s == pytest.approx(2)
+    assert 25 < verdict.rest_s <= 30
+    assert [attempt.outcome for attempt in (await rig.job(first)).attempts] == ["rate_limited"]
+    waiting = await rig.job(second)
+    assert (waiting.status, waiting.attempts) == (JobStatus.QUEUED, ())
 
 
 async def test_a_job_past_its_deadline_expires_without_a_call(rig: Rig) -> None:

@@ -84,16 +84,24 @@ async def test_what_outlives_the_grace_is_given_back(rig: Rig) -> None:
     assert await rig.waiting(spec) == 1
 
 
-async def test_a_lane_rests_when_its_provider_asks_for_it(rig: Rig) -> None:
-    await rig.provider.faults("status", status=429, retry_after_s=0.5, contains="Slow", count=1)
-    slow = await rig.submit("Slow down")
+async def test_a_lane_that_is_closed_for_long_gives_its_jobs_back_and_rests(rig: Rig) -> None:
+    await rig.provider.faults("status", status=429, retry_after_s=30, count=1)
+    await rig.submit("Slow down")
     async with working(rig):
-        await rig.provider.wait_for(refused_429=1)
         await eventually(lambda: _announced(rig, JobRetried))
-        other = await rig.submit("Now")
-        await becomes(rig, other, JobStatus.SUCCEEDED)
-        await becomes(rig, slow, JobStatus.SUCCEEDED)
-    assert any(isinstance(event, LanePaused) for event in rig.events)
+        other = await rig.submit("Not now")
+        await eventually(lambda: _announced(rig, LanePaused))
+        assert (await rig.job(other)).attempts == ()
+    assert await rig.waiting(other) == 1
+
+
+async def test_a_lane_that_is_closed_for_a_moment_goes_on_by_itself(rig: Rig) -> None:
+    await rig.provider.faults("status", status=429, retry_after_s=0.3, count=1)
+    specs = [await rig.submit(f"Soon {number}") for number in range(5)]
+    async with working(rig):
+        for spec in specs:
+            await becomes(rig, spec, JobStatus.SUCCEEDED)
+    assert not await _announced(rig, LanePaused)
 
 
 async def test_an_error_of_our_own_ends_one_job_and_no_other(rig: Rig) -> None:

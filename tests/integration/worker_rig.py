@@ -12,6 +12,7 @@ from shared.adapters.redis.answer_cache import RedisAnswerCache
 from shared.adapters.redis.connection import connect
 from shared.adapters.redis.job_feed import RedisJobFeed
 from shared.adapters.redis.job_store import RedisJobStore
+from shared.adapters.redis.rate_limits import RedisRateLimits
 from shared.adapters.redis.worker_leases import RedisWorkerLeases
 from shared.adapters.streams.work_queue import StreamsWorkQueue
 from shared.domain.catalog import Catalog, Lane
@@ -23,12 +24,15 @@ from shared.domain.job_store import NewJob
 from shared.domain.lanes import DEFAULT_WEIGHTS, Priority
 from shared.domain.retry import RetryPolicy
 from shared.domain.routing import ClientKind, Deployment
+from shared.domain.turns import Turns
 from shared.domain.usage import Price
 from shared.domain.work_queue import Delivery, Intake, Message
 from shared.wire.envelope import encode
 from tests.servers.provider import SimulatedProvider, simulated_provider
 from workers.executor import Executor, ExecutorParts
 from workers.pipeline import assemble, stages
+from workers.quota_gate import QuotaGate
+from workers.stages.capacity import Capacity
 from workers.worker import WorkerParts
 
 TEAM = "default"
@@ -52,9 +56,11 @@ class Rig:
     def executor(self, worker: str = "worker-1") -> Executor:
         """A worker's executor."""
         parts = self.parts
+        gate = QuotaGate(self.lane.name, parts.limits, Turns(DEFAULT_WEIGHTS))
+        capacity = Capacity(parts.limits, {self.lane.name: gate}, interactive_reserve=0.1)
         return Executor(
             ExecutorParts(worker, parts.store, parts.leases, parts.queue, self.clock, self.events.append),
-            assemble(stages(parts.cache, parts.clients, self.clock, self.events.append)),
+            assemble(stages(parts.cache, capacity, parts.clients, self.clock, self.events.append)),
         )
 
     async def submit(self, text: str, **changes: object) -> JobSpec:
@@ -114,6 +120,7 @@ async def worker_rig(store_url: str, retry: RetryPolicy, deployments: int = 1) -
             RedisJobFeed(client),
             RedisAnswerCache(client),
             queue,
+            RedisRateLimits(client),
             {ClientKind.HTTP: http},
         )
         yield Rig(parts, lane, provider, queue.intake(lane.name, DEFAULT_WEIGHTS, 8), events=events)

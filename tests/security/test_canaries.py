@@ -32,7 +32,7 @@ async def test_no_key_and_no_prompt_reaches_a_log_an_error_or_a_dead_letters_hea
                 for status in (400, 401, 429, 500):
                     await provider.faults("status", status=status, count=1)
                     await _submit(client, f"{PROMPT} {status}", None)
-                await provider.faults("content_filter", count=1)
+                await provider.faults("content_filter", contains="refused")
                 await _submit(client, f"{PROMPT} refused", "failed")
                 errors = [job["error"] async for job in client.jobs(JobQuery(status="failed"))]
             refusals = [await _refusal(url, body) for body in _bad_bodies()]

@@ -35,9 +35,6 @@ def test_every_key_of_the_documented_example_without_effect_is_named(tmp_path: P
     named = [warning.partition(": ")[0] for warning in read(tmp_path, CONTRACT, KEYS).warnings]
     assert named == [
         "router_settings.model_group_alias.gpt-4",
-        "model_list[0].litellm_params.rpm",
-        "model_list[0].litellm_params.tpm",
-        "model_list[0].litellm_params.max_parallel_requests",
         "router_settings.fallbacks",
         "router_settings.context_window_fallbacks",
         "router_settings.content_policy_fallbacks",
@@ -45,7 +42,6 @@ def test_every_key_of_the_documented_example_without_effect_is_named(tmp_path: P
         "router_settings.cooldown_time",
         "litellm_settings.cache_params.similarity_threshold",
         "forebay.off_peak",
-        "forebay.interactive_reserve",
     ]
 
 

@@ -1,6 +1,5 @@
 """The innermost stage: one call of one deployment."""
 
-import random
 from collections.abc import Mapping
 
 from shared.domain.answer_cache import CacheResult
@@ -9,14 +8,14 @@ from shared.domain.errors import ProviderError
 from shared.domain.events import AttemptEnded, Emit
 from shared.domain.job import Attempt
 from shared.domain.providers import ProviderAnswer, ProviderClient
-from shared.domain.routing import ClientKind, Deployment, choose
+from shared.domain.routing import ClientKind, Deployment
 from workers.task import Answer, Proceed, Task
 
 SUCCEEDED = "succeeded"
 
 
 class ProviderCall:
-    """Chooses a deployment of the lane, calls it once, and notes the attempt."""
+    """Calls the deployment that was decided on, once, and notes the attempt."""
 
     def __init__(self, clients: Mapping[ClientKind, ProviderClient], clock: Clock, emit: Emit) -> None:
         """``clients``: who speaks to the deployments of each kind."""
@@ -26,7 +25,9 @@ class ProviderCall:
 
     async def __call__(self, task: Task, proceed: Proceed) -> Answer:  # noqa: ARG002 - nothing comes after this stage
         """Call; raises ``ProviderError``, with the attempt noted in ``task.attempts``."""
-        deployment = choose(task.lane.deployments, task.tried, random.uniform)
+        deployment = task.deployment
+        if deployment is None:
+            raise LookupError("no stage decided on a deployment")
         started_at = self._clock.now()
         try:
             answer = await self._clients[deployment.client].call(
@@ -54,4 +55,5 @@ def _priced(answer: ProviderAnswer, deployment: Deployment, task: Task) -> Answe
         usage=answer.usage,
         cost_usd=deployment.price.cost(answer.usage) if deployment.price and answer.usage else None,
         cache=CacheResult.MISS if task.envelope.spec.cache.mode.stores else CacheResult.OFF,
+        rate_limit_headers=answer.rate_limit_headers,
     )
