@@ -170,15 +170,22 @@ class ContainerRabbitMQ:
             self._container.stop()
 
 
-@pytest.fixture(scope="session")
-def restartable_rabbitmq() -> Iterator[RestartableRabbitMQ]:
-    """A running RabbitMQ of our own; who kills it starts it again."""
+@contextlib.contextmanager
+def own_rabbitmq() -> Iterator[RestartableRabbitMQ]:
+    """A running RabbitMQ of our own, removed at the end."""
     server = _choose_server()
     try:
         server.start()
         yield server
     finally:
         server.remove()
+
+
+@pytest.fixture(scope="session")
+def restartable_rabbitmq() -> Iterator[RestartableRabbitMQ]:
+    """A running RabbitMQ of our own; who kills it starts it again."""
+    with own_rabbitmq() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
