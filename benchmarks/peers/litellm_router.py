@@ -11,7 +11,7 @@ from typing import Any
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
-import litellm  # noqa: TID251 - the peer itself, in a process of its own
+from litellm.router import Router  # noqa: TID251 - the peer itself, in a process of its own
 
 
 async def main() -> None:
@@ -24,7 +24,7 @@ async def main() -> None:
         "rpm": plan["rpm"],
         "tpm": plan["tpm"],
     }
-    router = litellm.Router(model_list=[{"model_name": "sim", "litellm_params": parameters}], num_retries=3)
+    router = Router(model_list=[{"model_name": "sim", "litellm_params": parameters}], num_retries=3)
     slots = asyncio.Semaphore(plan["concurrency"])
 
     async def ask(question: str) -> None:

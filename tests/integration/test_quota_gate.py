@@ -1,0 +1,90 @@
+"""Where a worker's jobs wait for the provider's limits: the real limits, in a real store."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from shared.adapters.redis.connection import connect
+from shared.adapters.redis.rate_limits import RedisRateLimits
+from shared.domain.lanes import DEFAULT_WEIGHTS, JobClass
+from shared.domain.rate_limit import Cost, Reservation, Sighting, Wish
+from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment
+from shared.domain.turns import Turns
+from workers.quota_gate import ON_THE_WAY, Applicant, LaneBlocked, QuotaGate
+
+LANE = "gpt-4o"
+
+
+def deployment(**limits: int) -> Deployment:
+    return Deployment("d1", LANE, "openai/gpt-4o", ClientKind.HTTP, limits=ConfiguredLimits(**limits))
+
+
+@dataclass
+class Rig:
+    limits: RedisRateLimits
+    gate: QuotaGate
+    through: list[str] = field(default_factory=list)
+
+    async def pass_through(self, name: str, job_class: str, target: Deployment) -> Reservation:
+        applicant = Applicant(name, JobClass(job_class), (target,), Wish(name, Cost()))
+        reservation = await self.gate.pass_through(applicant)
+        self.through.append(name)
+        return reservation
+
+
+@pytest.fixture
+async def rig(valkey_url: str) -> AsyncIterator[Rig]:
+    client = connect(valkey_url)
+    limits = RedisRateLimits(client)
+    yield Rig(limits, QuotaGate(LANE, limits, Turns(DEFAULT_WEIGHTS)))
+    await client.aclose()
+
+
+async def test_interactive_work_overtakes_what_waits(rig: Rig) -> None:
+    slow = deployment(requests_per_minute=600)
+    bulk = [asyncio.create_task(rig.pass_through(f"bulk-{n}", "bulk", slow)) for n in range(5)]
+    await bulk[0]
+    interactive = asyncio.create_task(rig.pass_through("interactive", "interactive", slow))
+    await asyncio.gather(*bulk, interactive)
+    assert rig.through.index("interactive") < 3
+    assert [name for name in rig.through if name != "interactive"] == [f"bulk-{n}" for n in range(5)]
+
+
+async def test_a_lane_without_a_limit_to_speak_of_sends_everybody_away(rig: Rig) -> None:
+    closed = deployment(requests_per_minute=0)
+    waiting = [asyncio.create_task(rig.pass_through(f"job-{n}", "standard", closed)) for n in range(3)]
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [LaneBlocked] * 3
+
+
+async def test_only_a_few_jobs_are_on_their_way_at_a_time(rig: Rig) -> None:
+    for number in range(ON_THE_WAY):
+        await rig.gate.room()
+        rig.gate.expect(f"job-{number}")
+    coming = asyncio.create_task(rig.gate.room())
+    await asyncio.sleep(0)
+    assert not coming.done()
+    rig.gate.forget("job-0")
+    await coming
+
+
+async def test_who_is_through_makes_room(rig: Rig) -> None:
+    wide = deployment(requests_per_minute=60_000)
+    for number in range(3 * ON_THE_WAY):
+        await rig.gate.room()
+        rig.gate.expect(f"job-{number}")
+        await rig.pass_through(f"job-{number}", "standard", wide)
+    assert len(rig.through) == 3 * ON_THE_WAY
+
+
+async def test_a_cancelled_job_holds_no_reservation(rig: Rig) -> None:
+    one_at_a_time = deployment(max_parallel_requests=1, requests_per_minute=60_000)
+    first = await rig.pass_through("first", "standard", one_at_a_time)
+    second = asyncio.create_task(rig.pass_through("second", "standard", one_at_a_time))
+    await asyncio.sleep(0)
+    second.cancel()
+    await asyncio.gather(second, return_exceptions=True)
+    await rig.limits.settle(first, Cost(), Sighting())
+    assert (await rig.pass_through("third", "standard", one_at_a_time)).name == "third"
