@@ -62,9 +62,10 @@ class BulkUpload:
         try:
             await self._read(chunks)
         finally:
-            while self._under_way:
-                self._count(await self._under_way.popleft())
-            await self._close()
+            try:
+                await self._count_the_rest()
+            finally:
+                await self._close()
         if self._broken is not None:
             raise self._interrupted(self._broken)
         if self.accepted == self.rejections.count == 0:
@@ -115,6 +116,16 @@ class BulkUpload:
                 self.rejections.add(number, admitted)
             else:
                 self.accepted += 1
+
+    async def _count_the_rest(self) -> None:
+        ended = await asyncio.gather(*self._under_way, return_exceptions=True)
+        self._under_way.clear()
+        failures = [group for group in ended if isinstance(group, BaseException)]
+        for group in ended:
+            if not isinstance(group, BaseException):
+                self._count(group)
+        if failures:
+            raise failures[0]
 
     async def _close(self) -> None:
         if self._is_open:

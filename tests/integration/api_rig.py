@@ -70,17 +70,18 @@ class Published:
 
 
 class WatchedWorkQueue(StreamsWorkQueue):
-    """The real queues; counts what is on its way, and can be told to be away after so many publishes."""
+    """The real queues; counts what is on its way, and can be told to fail after so many publishes."""
 
     published: list[Published]
     keeps = True
     unconfirmed = 0
     most_unconfirmed = 0
     away_after: int | None = None
+    fails_with: type[Exception] = BrokerUnavailable
 
     async def publish(self, queue: QueueName, message: Message, delay_s: float = 0.0) -> None:
         if self.away_after is not None and len(self.published) + self.unconfirmed >= self.away_after:
-            raise BrokerUnavailable
+            raise self.fails_with
         self.unconfirmed += 1
         self.most_unconfirmed = max(self.most_unconfirmed, self.unconfirmed)
         try:

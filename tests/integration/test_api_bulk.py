@@ -178,6 +178,18 @@ async def test_a_broker_lost_midway_is_told_and_the_same_upload_goes_on(api: Api
     assert (await batch_of(api, resumed)).request_counts.total == 2_000
 
 
+async def test_an_upload_that_fails_on_a_fault_of_ours_leaves_no_batch_open(api: Api) -> None:
+    api.queue.away_after = 700
+    api.queue.fails_with = ZeroDivisionError
+    answer = await api.upload([line(n) for n in range(2_000)])
+    assert answer.status == 500
+    batch_id = envelope.decode(api.queue.published[0].message.body).spec.batch_id
+    assert batch_id is not None
+    batch = await api.store.batch(TEAM, batch_id)
+    assert batch is not None
+    assert not batch.is_open
+
+
 async def test_a_client_that_goes_away_midway_keeps_what_was_accepted_and_its_batch_is_closed(api: Api) -> None:
     cut = asyncio.Event()
 
