@@ -1,22 +1,38 @@
 """Batches as the kill tests use them."""
 
+import uuid
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
-from forebay.client import AsyncClient, JobQuery
+from forebay.client import ApiError, AsyncClient, JobQuery
 from tests.e2e.processes import chat_line
 from tests.eventually import eventually
 from tests.servers.provider import SimulatedProvider
 
+_UNAVAILABLE: Final = 503
+
 
 async def submit(client: AsyncClient, jobs: int) -> str:
-    """Submit that many different jobs at once; give the batch's id."""
+    """Submit that many different jobs at once; give the batch's id.
+
+    As a good client does, it sends the same upload again after a 503: a broker on a loaded machine may confirm late.
+    """
+    idempotency_key = uuid.uuid4().hex
 
     async def lines() -> AsyncIterator[bytes]:
         for number in range(jobs):
             yield chat_line(f"What is {number} times {number}?")
 
-    receipt = await client.submit_bulk(lines())
+    async def upload() -> dict[str, Any] | None:
+        try:
+            return await client.submit_bulk(lines(), idempotency_key)
+        except ApiError as error:
+            if error.status != _UNAVAILABLE:
+                raise
+            return None
+
+    receipt = await eventually(upload)
+    assert receipt is not None
     assert receipt["accepted"] == jobs
     assert receipt["rejected"] == []
     batch_id: str = receipt["batch_id"]
