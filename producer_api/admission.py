@@ -33,7 +33,7 @@ from shared.domain.errors import (
 from shared.domain.events import JobAccepted
 from shared.domain.job import Job, JobStatus
 from shared.domain.job_store import Acceptance, Accepted
-from shared.domain.work_queue import LONGEST_DELAY_S, Message
+from shared.domain.work_queue import Message
 
 _SANE_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -119,8 +119,7 @@ class Admission:
         starts_at = job.spec.starts_at(now)
         message = Message(draft.message_of(job.spec), job.spec.id)
         try:
-            delay_s = min(starts_at - now, LONGEST_DELAY_S)
-            await self._parts.queue.publish(job.spec.queue(starts_at), message, delay_s)
+            await self._parts.queue.publish(job.spec.queue(starts_at), message, starts_at - now)
         except (Unavailable, Unroutable) as error:
             await self._withdraw(draft)
             return _not_accepted(error)

@@ -18,7 +18,7 @@ from shared.domain.job import Envelope, JobError, JobSpec, JobStatus, Outcome
 from shared.domain.job_store import Claim, ClaimResult, JobStore, WorkerLeases
 from shared.domain.lanes import QueueName
 from shared.domain.retry import GiveUp, RetryAfter
-from shared.domain.work_queue import LONGEST_DELAY_S, Delivery, WorkQueue
+from shared.domain.work_queue import Delivery, WorkQueue
 from shared.wire.envelope import decode
 from workers.quota_gate import LaneBlocked
 from workers.task import Answer, Proceed, Task
@@ -228,7 +228,7 @@ class Executor:
         return await self._come_back_later(delivery, spec.queue(run_at), run_at - self._parts.clock.now())
 
     async def _come_back_later(self, delivery: Delivery, queue: QueueName, delay_s: float) -> Verdict:
-        await self._parts.queue.publish(queue, delivery.message, min(delay_s, LONGEST_DELAY_S))
+        await self._parts.queue.publish(queue, delivery.message, delay_s)
         await delivery.ack()
         return Verdict()
 

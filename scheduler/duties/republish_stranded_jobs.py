@@ -4,7 +4,7 @@ from typing import Final
 
 from shared.domain.clock import Clock
 from shared.domain.job_store import JobStore
-from shared.domain.work_queue import LONGEST_DELAY_S, Message, WorkQueue
+from shared.domain.work_queue import Message, WorkQueue
 from shared.wire.envelope import decode
 
 STRANDED_AFTER_S: Final = 15.0
@@ -32,7 +32,6 @@ class RepublishStrandedJobs:
             spec = decode(job.message).spec
             now = self._clock.now()
             starts_at = spec.starts_at(now)
-            delay = min(starts_at - now, LONGEST_DELAY_S)
-            await self._queue.publish(spec.queue(starts_at), Message(job.message, job.job_id), delay)
+            await self._queue.publish(spec.queue(starts_at), Message(job.message, job.job_id), starts_at - now)
             await self._store.mark_queued(job.team, [spec])
         return len(stranded)
