@@ -44,6 +44,7 @@ async def run_up(settings: Settings, address: Address, on_ready: Callable[[Ready
 
     Raises:
         ConfigurationError, Unavailable: it cannot start; the message says why.
+        ExceptionGroup: roles failed, or the embedded store ended by itself (a ``StoreUnavailable`` in it).
     """
     process = Process.begin(settings)
     with listen(address.host, address.port) as listener:
@@ -53,13 +54,16 @@ async def run_up(settings: Settings, address: Address, on_ready: Callable[[Ready
         ):
             keyring, new_admin_key = _keyring_for_up(settings, process)
             ready = Ready(_url(listener), new_admin_key)
-            async with asyncio.TaskGroup() as roles:
-                api_is_ready = asyncio.Event()
-                roles.create_task(process.api(connections, keyring, listener, api_is_ready.set))
-                await api_is_ready.wait()  # the workers' libraries take a while to import
-                roles.create_task(process.worker(connections, lambda: on_ready(ready)))
-                roles.create_task(process.scheduler(connections, _nothing))
-                roles.create_task(process.couriers(connections, _nothing))
+            async with asyncio.TaskGroup() as everything:
+                watching = everything.create_task(servers.watch())
+                async with asyncio.TaskGroup() as roles:
+                    api_is_ready = asyncio.Event()
+                    roles.create_task(process.api(connections, keyring, listener, api_is_ready.set))
+                    await api_is_ready.wait()  # the workers' libraries take a while to import
+                    roles.create_task(process.worker(connections, lambda: on_ready(ready)))
+                    roles.create_task(process.scheduler(connections, _nothing))
+                    roles.create_task(process.couriers(connections, _nothing))
+                watching.cancel()
 
 
 async def run_role(role: Role, settings: Settings, address: Address | None = None) -> None:

@@ -37,7 +37,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def serve(app: FastAPI, listener: socket.socket, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
-    """Serve until ``stop`` is set, then let requests under way end."""
+    """Serve until ``stop`` is set or this is cancelled, then let requests under way end."""
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -49,8 +49,13 @@ async def serve(app: FastAPI, listener: socket.socket, stop: asyncio.Event, on_r
     )
     server = _Server(config, on_ready)
     stopping = asyncio.create_task(_stop_with(stop, server))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        await server.serve(sockets=[listener])
+        await asyncio.shield(serving)
+    except asyncio.CancelledError:
+        server.should_exit = True
+        await serving  # in good order: torn away, it would leave its lifespan behind and log that with a traceback
+        raise
     finally:
         stopping.cancel()
 

@@ -38,6 +38,20 @@ class Servers:
 
     redis_url: str
     amqp_url: str | None
+    embedded: EmbeddedValkey | None = None
+
+    async def watch(self) -> None:
+        """Return only if there is no embedded server.
+
+        Raises:
+            StoreUnavailable: the embedded server has ended; it is not started again.
+        """
+        if self.embedded is not None:
+            how = await self.embedded.ended()
+            raise StoreUnavailable(
+                "The embedded Valkey has ended by itself, and Forebay with it. Nothing that was accepted is lost: "
+                f"start it again with the same data directory and the work goes on. {how}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +92,7 @@ async def embedded_servers(settings: Settings) -> AsyncIterator[Servers]:
     valkey = EmbeddedValkey(Path(settings.data_dir) / "store")
     url = await valkey.start()
     try:
-        yield Servers(url, amqp_url)
+        yield Servers(url, amqp_url, valkey)
     finally:
         await valkey.stop()
 

@@ -28,6 +28,7 @@ STOP_DEADLINE_S: Final = 10.0
 """Seconds to stop in good order; then it is killed, which loses nothing either."""
 
 _POLL_S: Final = 0.005
+_WATCH_S: Final = 0.25
 
 
 class EmbeddedValkey:
@@ -86,6 +87,14 @@ class EmbeddedValkey:
         if self._owner is not None:
             self._owner.release()
             self._owner = None
+
+    async def ended(self) -> str:
+        """Wait until the server has ended, by itself or by ``stop``; say how, with the end of its log."""
+        process = self._process
+        while process is not None and process.poll() is None:  # noqa: ASYNC110 - a process sets no asyncio.Event
+            await asyncio.sleep(_WATCH_S)
+        status = None if process is None else process.returncode
+        return f"It ended with status {status}. {self._end_of_log()}"
 
     def _take_ownership(self) -> DirectoryLock:
         path = self._directory / "owner.lock"
