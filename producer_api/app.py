@@ -22,7 +22,7 @@ def create_app(parts: ApiParts) -> DescribedApi:
     """Put the API together. Its lifespan starts and stops its own listener of the feed, and nothing else."""
     admission = Admission(parts)
     authentication = Authentication(parts.keyring)
-    results = ResultHub(parts.feed, parts.clock)
+    results = ResultHub(parts.feed, parts.clock, parts.emit)
 
     @asynccontextmanager
     async def lifespan(_app: DescribedApi) -> AsyncIterator[None]:

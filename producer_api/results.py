@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 from shared.domain.clock import Clock
+from shared.domain.enduring_task import EnduringTask
+from shared.domain.events import Emit
 from shared.domain.job import Job
 from shared.domain.job_store import JobFeed
 
@@ -15,23 +16,20 @@ Read = Callable[[], Awaitable[Job | None]]
 class ResultHub:
     """Those who wait, by the job they wait for."""
 
-    def __init__(self, feed: JobFeed, clock: Clock) -> None:
+    def __init__(self, feed: JobFeed, clock: Clock, emit: Emit) -> None:
         """``feed`` announces final statuses; it may lose some, so the store has the last word."""
         self._feed = feed
         self._clock = clock
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
-        self._listener: asyncio.Task[None] | None = None
+        self._listener = EnduringTask("result-hub", self._listen, clock, emit)
 
     def start(self) -> None:
         """Begin to listen."""
-        self._listener = asyncio.create_task(self._listen(), name="result-hub")
+        self._listener.start()
 
     async def stop(self) -> None:
         """Stop listening; whoever still waits is answered with what the store has."""
-        if self._listener is not None:
-            self._listener.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._listener
+        await self._listener.stop()
         self._wake_all()
 
     async def final(self, job_id: str, read: Read, timeout_s: float) -> Job | None:

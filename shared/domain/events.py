@@ -82,6 +82,14 @@ class ArrivalCrashed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class BackgroundTaskDied(Event):
+    """Our own code failed in a task that nobody waits for. It begins anew."""
+
+    task: str
+    error_type: str
+
+
+@dataclass(frozen=True, slots=True)
 class LanePaused(Event):
     """A worker stopped taking from a lane for a while."""
 

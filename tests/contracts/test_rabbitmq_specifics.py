@@ -9,9 +9,11 @@ import pytest
 from aio_pika.abc import AbstractChannel
 
 from shared.adapters.rabbitmq.connection import BrokerConnection
-from shared.adapters.rabbitmq.names import DEAD, REQUESTS, delay_name, queue_name, routing_key
+from shared.adapters.rabbitmq.names import DEAD, REQUESTS, delay_name, queue_name, queues_of, routing_key
+from shared.adapters.rabbitmq.work_queue import RabbitMQWorkQueue
 from shared.domain.clock import SystemClock
 from shared.domain.errors import BrokerUnavailable, ConfigurationError, NotFound
+from shared.domain.events import BackgroundTaskDied, Event
 from shared.domain.lanes import DEFAULT_WEIGHTS, JobClass, QueueName
 from shared.domain.work_queue import DeadLetter, Message, QueueDepth, WorkQueue
 from tests.contracts.test_work_queue import STANDARD, take, take_all, until_depth, until_fetched
@@ -146,18 +148,70 @@ async def test_the_depth_of_a_queue_that_does_not_exist_is_an_error(queue: WorkQ
         await queue.depth(QueueName("nobody-declared-this", STANDARD))
 
 
-async def test_pausing_again_and_again_does_not_use_up_the_channel_numbers(queue: WorkQueue, lane: str) -> None:
-    intake, other = (queue.intake(lane, DEFAULT_WEIGHTS, 1) for _ in range(2))
+async def test_pausing_again_and_again_uses_the_same_channel_numbers(queue: WorkQueue, lane: str) -> None:
+    intakes = [queue.intake(lane, DEFAULT_WEIGHTS, 1) for _ in range(2)]
+    consumers = len(queues_of(lane))
+    await until_channels(queue, 2 * consumers)
     for number in range(12):
-        await (intake, other)[number % 2].pause()
-        await (intake, other)[number % 2].resume()
+        await intakes[number % 2].pause()
+        await until_channels(queue, consumers)
+        await intakes[number % 2].resume()
+        await until_channels(queue, 2 * consumers)
+    assert open_channels(queue) == set(range(1, 2 * consumers + 1))
     await queue.publish(QueueName(lane, STANDARD), Message(b"", "job_1"))
     await until_fetched(queue, QueueName(lane, STANDARD))
+
+
+def open_channels(queue: WorkQueue) -> set[int]:
+    """Give the numbers of the channels that consume, or that the broker has not confirmed to be closed."""
     consuming: BrokerConnection = queue._consuming  # type: ignore[attr-defined]  # this suite knows whose it is
     connection = consuming._current
     assert connection is not None
     assert connection.transport is not None
-    assert max(connection.transport.connection.channels) < 80
+    return set(connection.transport.connection.channels) - {0}
+
+
+async def until_channels(queue: WorkQueue, number: int) -> None:
+    async def are_open() -> bool:
+        return len(open_channels(queue)) == number
+
+    await eventually(are_open)
+
+
+async def test_a_consumer_whose_queue_cannot_be_made_again_says_so_and_comes_back(
+    rabbitmq_url: str, channel: AbstractChannel, lane: str
+) -> None:
+    events = list[Event]()
+    own, other = QueueName(lane, STANDARD), QueueName(f"{lane}-other", STANDARD)
+    queue = RabbitMQWorkQueue(rabbitmq_url, SystemClock(), events.append)
+    await queue.open()
+    await queue.declare([own.lane, other.lane])
+    intake = queue.intake(lane, DEFAULT_WEIGHTS, 10)
+    await until_channels(queue, len(queues_of(lane)))
+    await channel.queue_delete(queue_name(other))
+    foreign = await channel.declare_queue(queue_name(other), durable=True)
+    await channel.queue_delete(queue_name(own))
+
+    async def said_so() -> bool:
+        return BackgroundTaskDied(f"consumer of {own}", "ConfigurationError") in events
+
+    await eventually(said_so)
+    await foreign.delete()
+    await queue.publish(own, Message(b"", "job_1"))
+    assert (await take_all(intake, 1))[0].message.job_id == "job_1"
+    await queue.close()
+    for used in (own.lane, other.lane):
+        await RabbitMQTransport(rabbitmq_url).clean_up(used)
+
+
+async def test_a_fault_while_connecting_is_announced() -> None:
+    events = list[Event]()
+    no_host_name = "a" * 100
+    connection = BrokerConnection(f"amqp://{no_host_name}/", "publishing", SystemClock(), events.append)
+    with pytest.raises(BrokerUnavailable):
+        await connection.open()
+    assert {event.task for event in events if isinstance(event, BackgroundTaskDied)} == {"rabbitmq publishing"}
+    assert len(asyncio.all_tasks()) == 1
 
 
 async def test_a_connection_that_never_opened_leaves_nothing_behind() -> None:

@@ -9,7 +9,7 @@ import pytest
 from producer_api.schemas import JobList, JobObject
 from shared.adapters.redis.keys import FEED
 from shared.domain import ids
-from shared.domain.events import JobAccepted
+from shared.domain.events import BackgroundTaskDied, JobAccepted
 from shared.domain.job import JobStatus
 from shared.domain.job_store import DEFAULT_RETENTION_S
 from shared.wire import envelope
@@ -297,3 +297,20 @@ async def readings(api: Api, wanted: int) -> bool:
 async def followers(api: Api) -> int:
     [(_, count)] = await api.redis.pubsub_numsub(FEED)
     return int(count)
+
+
+async def test_nonsense_in_the_feed_is_announced_and_those_who_wait_are_woken_as_before(api: Api) -> None:
+    job_id = (await api.submit()).json["id"]
+    await api.redis.publish(FEED, "nonsense")
+
+    async def listens_again() -> bool:
+        died = any(isinstance(event, BackgroundTaskDied) and event.task == "result-hub" for event in api.events)
+        return died and await followers(api) == 1
+
+    await eventually(listens_again)
+    before = api.store.readings
+    poll = asyncio.create_task(api.get(f"/v1/jobs/{job_id}?wait=60"))
+    await eventually(lambda: readings(api, before + 1))
+    await api.finish(job_id)
+    async with asyncio.timeout(30):
+        assert (await poll).json["status"] == "succeeded"

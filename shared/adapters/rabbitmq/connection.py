@@ -14,6 +14,7 @@ from yarl import URL
 
 from shared.adapters.rabbitmq.broker_errors import cause, lost_broker_is_unavailable
 from shared.domain.clock import Clock
+from shared.domain.enduring_task import EnduringTask
 from shared.domain.errors import BrokerUnavailable
 from shared.domain.events import Emit, ServerBack, ServerLost
 from shared.domain.work_queue import PUBLISH_DEADLINE_S
@@ -43,12 +44,12 @@ class BrokerConnection:
             self._url = self._url.update_query(heartbeat=_HEARTBEAT_S)
         self._purpose = purpose
         self._clock = clock
-        self._emit = emit
+        self.emit: Final = emit
         self._current: AbstractConnection | None = None
         self._up = asyncio.Event()
         self._lost = asyncio.Event()
         self._last_failure = "it does not answer"
-        self._keeper: asyncio.Task[None] | None = None
+        self._keeper = EnduringTask(f"rabbitmq {purpose}", self._stay_connected, clock, emit)
         self._farewells: set[asyncio.Task[None]] = set()
 
     @property
@@ -62,7 +63,7 @@ class BrokerConnection:
         Raises:
             BrokerUnavailable: not within ``CONNECT_DEADLINE_S``; then nothing is left running.
         """
-        self._keeper = asyncio.create_task(self._stay_connected(), name=f"rabbitmq {self._purpose}")
+        self._keeper.start()
         try:
             async with asyncio.timeout(CONNECT_DEADLINE_S):
                 await self._up.wait()
@@ -73,10 +74,7 @@ class BrokerConnection:
 
     async def close(self) -> None:
         """Disconnect for good."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.wait([self._keeper])
-            self._keeper = None
+        await self._keeper.stop()
         if self._current is not None:
             self._in_background(self._current.close())
             self._current = None
@@ -139,9 +137,9 @@ class BrokerConnection:
         while True:
             self._up.set()
             await self._lost.wait()
-            self._emit(ServerLost(self._server, self._last_failure))
+            self.emit(ServerLost(self._server, self._last_failure))
             self._current = await self._connect_patiently()
-            self._emit(ServerBack(self._server))
+            self.emit(ServerBack(self._server))
 
     async def _connect_patiently(self) -> AbstractConnection:
         pause_s = _FIRST_PAUSE_S

@@ -10,6 +10,7 @@ from shared.adapters.rabbitmq.connection import BrokerConnection
 from shared.adapters.rabbitmq.consumer_channel import ConsumerChannel, HandOver
 from shared.adapters.rabbitmq.topology import Topology
 from shared.domain.clock import Clock
+from shared.domain.enduring_task import EnduringTask
 from shared.domain.errors import BrokerUnavailable
 from shared.domain.lanes import QueueName
 
@@ -37,7 +38,7 @@ class QueueConsumer:
         self._topology = topology
         self._clock = clock
         self._channels: list[ConsumerChannel] = []
-        self._keeper: asyncio.Task[None] | None = None
+        self._keeper = EnduringTask(f"consumer of {queue}", self._keep_consuming, clock, connection.emit)
 
     @property
     def queue(self) -> QueueName:
@@ -51,25 +52,21 @@ class QueueConsumer:
 
     def start(self) -> None:
         """Begin to consume; without effect if it has begun."""
-        if self._keeper is None:
-            self._keeper = asyncio.create_task(self._keep_consuming(), name=f"consumer of {self._queue}")
+        self._keeper.start()
 
     async def stop(self) -> None:
         """Stop consuming; what was handed over can still be settled."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.wait([self._keeper])
-            self._keeper = None
+        await self._keeper.stop()
         await self._stop_channels()
 
     async def _keep_consuming(self) -> None:
         while True:
+            await self._stop_channels()
             version = self._topology.version
             try:
                 await self._until_lost(await self._consume())
             except BrokerUnavailable as error:
                 await self._recover_from(error, version)
-            await self._stop_channels()
 
     async def _consume(self) -> ConsumerChannel:
         channel = ConsumerChannel(await self._connection.channel(), self._connection, self._queue)

@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Generic, TypeVar
 
 from shared.domain.clock import Clock
+from shared.domain.enduring_task import EnduringTask
 from shared.domain.errors import BrokerUnavailable
+from shared.domain.events import Emit
 
 LARGEST_BATCH: Final = 256
 """Items of one call at most."""
@@ -35,6 +37,7 @@ class Batcher(Generic[Item, Answer]):
         send: Callable[[int, Sequence[Item]], Awaitable[Sequence[Answer]]],
         size: Callable[[Item], int],
         clock: Clock,
+        emit: Emit,
     ) -> None:
         """Take what sends a batch, and what gives the bytes of an item.
 
@@ -49,19 +52,19 @@ class Batcher(Generic[Item, Answer]):
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._task: asyncio.Task[None] | None = None
+        self._task = EnduringTask("batches", self._run, clock, emit)
 
     def open(self) -> None:
         """Begin to send."""
-        self._task = asyncio.create_task(self._run(), name="batches")
+        self._task.start()
 
     def submit(self, item: Item) -> asyncio.Future[Answer]:
         """Put an item into the next batch.
 
-        The future raises ``BrokerUnavailable`` if the batcher is not open, or closes before the answer.
+        The future raises ``BrokerUnavailable`` if the batcher is not open, or closes or fails before the answer.
         """
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        if self._task is None:
+        if not self._task.is_started:
             future.set_exception(BrokerUnavailable("The connection to the queues is closed."))
             return future
         self._waiting.append((item, future))
@@ -71,14 +74,13 @@ class Batcher(Generic[Item, Answer]):
 
     async def close(self) -> None:
         """Send what waits, if that works within a second; then end."""
-        if self._task is None:
+        if not self._task.is_started:
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FAREWELL_S):
                 await self._idle.wait()
-        task, self._task = self._task, None
-        task.cancel()
-        await asyncio.wait([task])
+        await self._task.stop()
+        self._refuse_what_waits()
 
     async def _run(self) -> None:
         batch: list[tuple[Item, asyncio.Future[Answer]]] = []
@@ -90,11 +92,15 @@ class Batcher(Generic[Item, Answer]):
                 self._arrived.clear()
                 self._idle.set()
         finally:
-            for _, future in (*batch, *self._waiting):
-                if not future.done():
-                    future.set_exception(BrokerUnavailable("The connection to the queues was closed."))
-                    future.exception()  # seen: nobody may be waiting any more
-            self._waiting.clear()
+            self._waiting.extendleft(reversed(batch))
+            self._refuse_what_waits()
+
+    def _refuse_what_waits(self) -> None:
+        for _, future in self._waiting:
+            if not future.done():
+                future.set_exception(BrokerUnavailable("The connection to the queues was closed."))
+                future.exception()  # seen: nobody may be waiting any more
+        self._waiting.clear()
 
     def _next_batch(self) -> list[tuple[Item, asyncio.Future[Answer]]]:
         batch: list[tuple[Item, asyncio.Future[Answer]]] = []

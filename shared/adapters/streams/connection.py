@@ -51,7 +51,7 @@ class StreamsServer:
         self._pool = ConnectionPool(connection_class=pool.connection_class, **options)
         self._client = Redis.from_pool(self._pool)
         self._scripts: dict[str, AsyncScript] = {}
-        self._emit = emit
+        self.emit: Final = emit
         self._lost = False
 
     async def run(self, script: str, keys: Sequence[str] = (), args: Sequence[Argument] = ()) -> Any:  # noqa: ANN401 - each script's own
@@ -90,14 +90,14 @@ class StreamsServer:
         message = f"{type(error).__name__}: {error}"[:200]
         if not self._lost and not isinstance(error, ResponseError):
             self._lost = True
-            self._emit(ServerLost(NAME, message))
+            self.emit(ServerLost(NAME, message))
         return BrokerUnavailable(f"The server of the queues does not answer: {message}")
 
     def found(self) -> None:
         """Announce that the server answers again, if it did not before."""
         if self._lost:
             self._lost = False
-            self._emit(ServerBack(NAME))
+            self.emit(ServerBack(NAME))
 
     async def close(self) -> None:
         """Disconnect."""

@@ -1,6 +1,7 @@
 """One worker's mouth at one lane."""
 
 import asyncio
+import functools
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from shared.adapters.streams.names import queues_of, returned_stream
 from shared.adapters.streams.settlement import EntryRef, Settlement
 from shared.adapters.streams.topology import Topology
 from shared.domain.clock import Clock
+from shared.domain.enduring_task import EnduringTask
 from shared.domain.lanes import QueueName
 from shared.domain.turns import Turns
 from shared.domain.work_queue import Delivery
@@ -52,7 +54,7 @@ class StreamsIntake:
         self._ending: asyncio.Task[None] | None = None
         self._returning: asyncio.Task[None] | None = None
         self._reader: LaneReader
-        self._reading: asyncio.Task[None] | None = None
+        self._reading: EnduringTask | None = None
         self._begin()
 
     async def take(self) -> Delivery:
@@ -106,7 +108,13 @@ class StreamsIntake:
     def _begin(self) -> None:
         surroundings = self._surroundings
         self._reader = LaneReader(surroundings.server, self._consumer, self._lane, surroundings.clock)
-        self._reading = asyncio.create_task(self._reader.run(self), name=f"intake of {self._lane}")
+        self._reading = EnduringTask(
+            f"intake of {self._lane}",
+            functools.partial(self._reader.run, self),
+            surroundings.clock,
+            surroundings.server.emit,
+        )
+        self._reading.start()
 
     def _free(self, queue: QueueName) -> int:
         return self._prefetch - self._buffer.count(queue.job_class)
@@ -115,7 +123,7 @@ class StreamsIntake:
         async with self._changing:
             if self._reading is not None:
                 self._reader.stop()
-                await asyncio.wait([self._reading])
+                await self._reading.finished()
                 self._reading = None
             await self._give_back_the_untaken()
 

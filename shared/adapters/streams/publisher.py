@@ -50,7 +50,9 @@ class Publisher:
         self._topology = topology
         self._receipt = receipt_key(instance)
         self._on_delayed = on_delayed
-        self._batcher: Batcher[Parcel, bool] = Batcher(self._send, lambda parcel: len(parcel.message.body), clock)
+        self._batcher: Batcher[Parcel, bool] = Batcher(
+            self._send, lambda parcel: len(parcel.message.body), clock, server.emit
+        )
 
     def open(self) -> None:
         """Begin to publish."""

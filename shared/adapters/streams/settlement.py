@@ -36,7 +36,7 @@ class Settlement:
     def __init__(self, server: StreamsServer, clock: Clock) -> None:
         """Settle entries of this server."""
         self._server = server
-        self._batcher: Batcher[_Settling, bool] = Batcher(self._send, lambda _: 0, clock)
+        self._batcher: Batcher[_Settling, bool] = Batcher(self._send, lambda _: 0, clock, server.emit)
         self._open: dict[EntryRef, asyncio.Future[bool]] = {}
 
     def open(self) -> None:

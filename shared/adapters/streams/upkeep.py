@@ -8,6 +8,7 @@ from shared.adapters.streams.connection import StreamsServer
 from shared.adapters.streams.liveness import BEAT_INTERVAL_S, SILENCE_LIMIT_S, Liveness
 from shared.adapters.streams.names import CONSUMERS, DEAD, DELAYED, GROUP, QUEUES
 from shared.domain.clock import Clock
+from shared.domain.enduring_task import EnduringTask
 from shared.domain.errors import BrokerUnavailable
 
 _AT_ONCE: Final = 64
@@ -28,22 +29,20 @@ class Upkeep:
         self._liveness = liveness
         self._clock = clock
         self._due_sooner = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = (
+            EnduringTask("upkeep of consumers", self._keep_alive, clock, server.emit),
+            EnduringTask("upkeep of delays", self._keep_promoting, clock, server.emit),
+        )
 
     def open(self) -> None:
         """Begin."""
-        self._tasks = [
-            asyncio.create_task(self._keep_alive(), name="upkeep of consumers"),
-            asyncio.create_task(self._keep_promoting(), name="upkeep of delays"),
-        ]
+        for task in self._tasks:
+            task.start()
 
     async def close(self) -> None:
         """Give this process's consumers up at once, if the server is there, and end."""
-        tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        for task in self._tasks:
+            await task.stop()
         with contextlib.suppress(BrokerUnavailable):
             await self._liveness.end()
             await self._reap()

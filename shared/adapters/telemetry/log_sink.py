@@ -11,6 +11,7 @@ import structlog
 from shared.domain.events import (
     ArrivalCrashed,
     AttemptEnded,
+    BackgroundTaskDied,
     ClaimLost,
     ConfigurationDoubt,
     DutyFailed,
@@ -26,6 +27,7 @@ from shared.domain.events import (
 _LEVELS: Final[dict[type[Event], int]] = {
     ArrivalCrashed: logging.ERROR,
     AttemptEnded: logging.DEBUG,
+    BackgroundTaskDied: logging.ERROR,
     ClaimLost: logging.WARNING,
     ConfigurationDoubt: logging.WARNING,
     DutyFailed: logging.WARNING,
