@@ -30,11 +30,22 @@ def fields_of(entry: RawEntry) -> dict[bytes, bytes]:
 
 
 def message_in(fields: Mapping[bytes, bytes]) -> Message:
-    """Give what was published; parts that a stranger left out are empty."""
-    headers = orjson.loads(fields.get(b"h") or b"{}")
-    return Message(body=fields.get(b"b", b""), job_id=fields.get(b"j", b"").decode(errors="replace"), headers=headers)
+    """Give what was published; parts that a stranger left out, or wrote in another way, are empty."""
+    return Message(
+        body=fields.get(b"b", b""),
+        job_id=fields.get(b"j", b"").decode(errors="replace"),
+        headers=_headers_in(fields.get(b"h", b"{}")),
+    )
 
 
 def dead_letter_in(fields: Mapping[bytes, bytes]) -> DeadLetter:
     """Give the message and why it is dead."""
     return DeadLetter(message_in(fields), fields.get(b"reason", b"reason unknown").decode(errors="replace"))
+
+
+def _headers_in(text: bytes) -> dict[str, str]:
+    try:
+        headers = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return {}
+    return headers if isinstance(headers, dict) else {}
