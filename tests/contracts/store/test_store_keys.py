@@ -13,13 +13,17 @@ from shared.adapters.redis import scripts
 from shared.adapters.redis.answer_cache import RedisAnswerCache
 from shared.adapters.redis.job_store import RedisJobStore
 from shared.adapters.redis.keys import answer, of_team, worker_lease
+from shared.adapters.redis.rate_limits import RedisRateLimits
 from shared.adapters.redis.scripts import Script
 from shared.domain.answer_cache import CachedAnswer, CacheKey
 from shared.domain.job import JobStatus
 from shared.domain.job_store import JobFilter
+from shared.domain.rate_limit import Cost, Reservation, Sighting, Wait, Wish
+from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment
 from shared.domain.usage import Usage
 from tests.contracts.store.examples import ATTEMPT, SUCCESS, TEAM, a_batch, a_spec, claimed, new
 from tests.contracts.store.servers import StoreServer
+from tests.eventually import eventually
 
 _END = "the end of the test"
 _NO_KEYS = {"TIME", "PUBLISH"}
@@ -52,6 +56,22 @@ async def _do_everything(client: Redis) -> None:
     await store.list(TEAM, JobFilter(batch_id="batch_1", status=JobStatus.SUCCEEDED), None, 2)
     await store.close_batch(TEAM, "batch_1")
     await store.stranded(0.0, 10)
+    await _use_limits(RedisRateLimits(client))
+
+
+async def _use_limits(limits: RedisRateLimits) -> None:
+    """Every step of the limits, on a lane of two deployments."""
+    wide = ConfiguredLimits(requests_per_minute=6_000_000, max_parallel_requests=9)
+    pair = tuple(Deployment(name, "a lane", "openai/m", ClientKind.HTTP, limits=wide) for name in ("d1", "d2"))
+
+    async def reserve() -> Reservation | None:
+        answer = await limits.reserve("a lane", pair, Wish("first", Cost()))
+        return None if isinstance(answer, Wait) else answer
+
+    taken = await eventually(reserve)
+    assert taken is not None
+    await limits.settle(taken, Cost(), Sighting())
+    await limits.refuse(taken, 1.0)
 
 
 async def _watched(client: Redis) -> list[tuple[bool, list[str]]]:
