@@ -9,7 +9,7 @@ from shared.domain.answer_cache import CachedAnswer, CacheKey, CachePolicy, Cach
 from shared.domain.catalog import Catalog
 from shared.domain.clock import Clock
 from shared.domain.errors import InvalidInput, UnknownModel
-from shared.domain.fingerprint import fingerprint
+from shared.domain.fingerprint import cache_key
 from shared.domain.job import Envelope, JobSpec, JobStatus, Json, Outcome
 from shared.domain.job_store import IdempotencyKey, NewJob
 from shared.domain.usage import NOTHING
@@ -122,16 +122,7 @@ class Drafting:
         if not spec.cache.mode.looks or spec.run_at is not None:
             return None  # what is to run later looks when it runs
         served_models = self._catalog.lane(spec.model).served_models
-        return CacheKey(
-            spec.team,
-            fingerprint(
-                team=spec.team,
-                endpoint=spec.endpoint,
-                request=request,
-                served_models=served_models,
-                namespace=spec.cache.namespace,
-            ),
-        )
+        return cache_key(spec, request, served_models)
 
 
 def _encode(spec: JobSpec, request: Json, traceparent: str | None) -> bytes:

@@ -5,6 +5,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from shared.domain.answer_cache import CacheKey
+from shared.domain.job import JobSpec
+
 NOT_PART_OF_THE_QUESTION: Final = frozenset(
     {
         "metadata",
@@ -37,3 +40,17 @@ def fingerprint(
         ensure_ascii=False,
     )
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def cache_key(spec: JobSpec, request: Mapping[str, Any], served_models: tuple[str, ...]) -> CacheKey:
+    """Give where the answer to a job's request is kept: the one rule for those who look and those who store."""
+    return CacheKey(
+        spec.team,
+        fingerprint(
+            team=spec.team,
+            endpoint=spec.endpoint,
+            request=request,
+            served_models=served_models,
+            namespace=spec.cache.namespace,
+        ),
+    )

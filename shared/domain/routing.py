@@ -55,11 +55,6 @@ class Deployment:
     extra: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
-def choose(deployments: Sequence[Deployment], tried: AbstractSet[str], uniform: Uniform) -> Deployment:
-    """Give the deployment for the next attempt: the first of ``ranked``."""
-    return ranked(deployments, tried, uniform)[0]
-
-
 def ranked(deployments: Sequence[Deployment], tried: AbstractSet[str], uniform: Uniform) -> tuple[Deployment, ...]:
     """Put the deployments that may get the next attempt in order, the best first; not empty.
 

@@ -3,9 +3,9 @@
 from contextlib import suppress
 from decimal import Decimal
 
-from shared.domain.answer_cache import AnswerCache, CachedAnswer, CacheKey, CacheResult, is_worth_caching
+from shared.domain.answer_cache import AnswerCache, CachedAnswer, CacheResult, is_worth_caching
 from shared.domain.errors import StoreUnavailable
-from shared.domain.fingerprint import fingerprint
+from shared.domain.fingerprint import cache_key
 from shared.domain.usage import NOTHING
 from workers.task import Answer, Proceed, Task
 
@@ -20,29 +20,17 @@ class ExactCache:
     async def __call__(self, task: Task, proceed: Proceed) -> Answer:
         """Give the kept answer, or proceed and keep what comes back if it is good."""
         policy = task.envelope.spec.cache
-        key = _key(task)
+        if not policy.mode.stores:
+            return await proceed(task)  # such a job does not look either; spare it the fingerprint
+        key = cache_key(task.envelope.spec, task.envelope.request, task.lane.served_models)
         kept = await self._cache.look_up(key) if policy.mode.looks else None
         if kept is not None:
             return Answer(kept.response, kept.served_by, NOTHING, Decimal(0), CacheResult.HIT)
         answer = await proceed(task)
-        if policy.mode.stores and is_worth_caching(task.envelope.request, answer.response):
+        if is_worth_caching(task.envelope.request, answer.response):
             with suppress(StoreUnavailable):  # an answer that was paid for outlives the cache
                 await self._cache.store(key, _to_keep(answer), policy.ttl_s)
         return answer
-
-
-def _key(task: Task) -> CacheKey:
-    spec = task.envelope.spec
-    return CacheKey(
-        spec.team,
-        fingerprint(
-            team=spec.team,
-            endpoint=spec.endpoint,
-            request=task.envelope.request,
-            served_models=task.lane.served_models,
-            namespace=spec.cache.namespace,
-        ),
-    )
 
 
 def _to_keep(answer: Answer) -> CachedAnswer:
