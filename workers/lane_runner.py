@@ -10,7 +10,7 @@ from shared.domain.events import ArrivalCrashed, Emit, LanePaused
 from shared.domain.work_queue import Delivery, Intake
 from workers.executor import Executor
 from workers.lease import WorkerLease
-from workers.quota_gate import QuotaGate
+from workers.room import Room
 
 SHORT_REST_S: Final = 5.0
 """A lane that rests longer than this gives its fetched messages back meanwhile."""
@@ -29,7 +29,7 @@ class LaneRunner:
     """Whose turn it is, the intake decides; how many run at once, the slots; when none may start, the rest."""
 
     def __init__(
-        self, lane: Lane, intake: Intake, executor: Executor, slots: int, lease: WorkerLease, gate: QuotaGate
+        self, lane: Lane, intake: Intake, executor: Executor, slots: int, lease: WorkerLease, room: Room
     ) -> None:
         """``slots``: jobs of this lane at a time."""
         self._lane = lane
@@ -37,7 +37,7 @@ class LaneRunner:
         self._executor = executor
         self._slots = asyncio.Semaphore(slots)
         self._lease = lease
-        self._gate = gate
+        self._room = room
         self._arrivals: set[asyncio.Task[None]] = set()
         self._rests_until = 0.0
 
@@ -48,7 +48,7 @@ class LaneRunner:
             try:
                 await self._lease.held()
                 await self._rest(clock, emit)
-                await self._gate.room()
+                await self._room.free()
                 delivery = await self._intake.take()
             except BaseException:
                 self._slots.release()
@@ -71,7 +71,7 @@ class LaneRunner:
         return len(unfinished)
 
     def _start(self, delivery: Delivery, clock: Clock, emit: Emit) -> None:
-        self._gate.expect(delivery.message.job_id)
+        self._room.enter(delivery.message.job_id)
         arrival = asyncio.create_task(self._handle(delivery, clock))
         self._arrivals.add(arrival)
         arrival.add_done_callback(lambda ended: self._ended(ended, delivery, clock, emit))
@@ -79,7 +79,7 @@ class LaneRunner:
     def _ended(self, arrival: asyncio.Task[None], delivery: Delivery, clock: Clock, emit: Emit) -> None:
         self._arrivals.discard(arrival)
         self._slots.release()
-        self._gate.forget(delivery.message.job_id)
+        self._room.leave(delivery.message.job_id)
         if not arrival.cancelled() and (error := arrival.exception()) is not None:
             emit(ArrivalCrashed(delivery.message.job_id, type(error).__name__))
             self._arrivals.add(returning := asyncio.create_task(_give_back_later(delivery, clock)))

@@ -1,7 +1,7 @@
 """Where the jobs of one lane wait for the provider's limits, in this worker.
 
-Few are on their way through at a time (``ON_THE_WAY``): the others stay in their queues. One of them asks, the one whose
-turn it is; when a higher class arrives meanwhile it goes first.
+Few come here at a time (``workers.room``). One of them asks, the one whose turn it is; when a higher class arrives
+meanwhile it goes first.
 """
 
 import asyncio
@@ -15,9 +15,6 @@ from shared.domain.lanes import JobClass
 from shared.domain.rate_limit import NOTHING_TAKEN, RateLimits, Reservation, Sighting, Wait, Wish
 from shared.domain.routing import Deployment
 from shared.domain.turns import Turns
-
-ON_THE_WAY: Final = 8
-"""Jobs of one lane that were taken and have no reservation yet, at a time, in one worker."""
 
 LONG_WAIT_S: Final = 5.0
 """A lane that has to wait longer gives its jobs back and rests."""
@@ -57,24 +54,7 @@ class QuotaGate:
         self._turns = turns
         self._waiting: dict[JobClass, deque[_Entry]] = {}
         self._arrived = asyncio.Event()
-        self._on_the_way: set[str] = set()
-        self._left = asyncio.Event()
         self._asking: asyncio.Task[None] | None = None
-
-    async def room(self) -> None:
-        """Wait until another job may come."""
-        while len(self._on_the_way) >= ON_THE_WAY:
-            self._left.clear()
-            await self._left.wait()
-
-    def expect(self, job_id: str) -> None:
-        """Note that a job was taken and may come here."""
-        self._on_the_way.add(job_id)
-
-    def forget(self, job_id: str) -> None:
-        """Note that a job is through, or will not come."""
-        self._on_the_way.discard(job_id)
-        self._left.set()
 
     async def pass_through(self, applicant: Applicant) -> Reservation:
         """Wait for a reservation.
@@ -138,4 +118,3 @@ class QuotaGate:
         queue.remove(entry)
         if not queue:
             del self._waiting[entry[0].job_class]
-        self.forget(entry[0].job_id)

@@ -25,6 +25,7 @@ from workers.lane_runner import LaneRunner
 from workers.lease import WorkerLease
 from workers.pipeline import assemble, stages
 from workers.quota_gate import QuotaGate
+from workers.room import Room
 from workers.stages.capacity import Capacity
 
 
@@ -68,7 +69,8 @@ class Worker:
         self._emit = emit
         self._lease = WorkerLease(self.name, parts.leases, clock, emit)
         self._gates = {name: QuotaGate(name, parts.limits, Turns(options.weights)) for name in catalog.lanes}
-        capacity = Capacity(parts.limits, self._gates, options.interactive_reserve)
+        self._rooms = {name: Room() for name in catalog.lanes}
+        capacity = Capacity(parts.limits, self._gates, self._rooms, options.interactive_reserve)
         self._executor = Executor(
             ExecutorParts(self.name, parts.store, parts.leases, parts.queue, clock, emit),
             assemble(stages(parts.cache, capacity, parts.clients, clock, emit)),
@@ -100,7 +102,7 @@ class Worker:
     def _runner(self, lane: Lane) -> LaneRunner:
         options = self._options
         intake = self._parts.queue.intake(lane.name, options.weights, options.slots)
-        return LaneRunner(lane, intake, self._executor, options.slots, self._lease, self._gates[lane.name])
+        return LaneRunner(lane, intake, self._executor, options.slots, self._lease, self._rooms[lane.name])
 
     async def _watch_for_cancelled_jobs(self) -> None:
         async for change in self._parts.feed.follow():

@@ -4,18 +4,36 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from shared.domain.circuit import BreakerPolicy
 from shared.domain.errors import UnknownModel
 from shared.domain.retry import RetryPolicy
-from shared.domain.routing import Deployment
+from shared.domain.routing import Deployment, RoutingStrategy
+
+
+@dataclass(frozen=True, slots=True)
+class Fallbacks:
+    """The lanes to go on to when a lane cannot answer, by their names, the first choice first.
+
+    general: after any failure that another model may help with.
+    context_window: for a request that is too long; None: as ``general``.
+    content_policy: for a request that the provider refused to answer; None: as ``general``.
+    """
+
+    general: tuple[str, ...] = ()
+    context_window: tuple[str, ...] | None = None
+    content_policy: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A model group: one public name, one or more deployments, and how often it is tried."""
+    """A model group: one public name, one or more deployments, how often each is tried, and what comes after it."""
 
     name: str
     deployments: tuple[Deployment, ...]
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    strategy: RoutingStrategy = RoutingStrategy.SIMPLE_SHUFFLE
+    fallbacks: Fallbacks = Fallbacks()
+    breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
 
     @property
     def served_models(self) -> tuple[str, ...]:

@@ -10,14 +10,15 @@
 ``accepted`` is the moment between the record and the confirmed publish; clients see it as queued.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
 
 from shared.domain.answer_cache import CachePolicy, CacheResult
-from shared.domain.lanes import Priority, QueueName, class_for
+from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow, Priority, QueueName, class_for
+from shared.domain.routing import RoutingWish
 from shared.domain.usage import Usage
 
 Json = dict[str, Any]
@@ -68,7 +69,8 @@ class JobSpec:
     endpoint: the provider's path, such as ``/v1/chat/completions``.
     model: the public name the client asked for; ``lane``: the model group that serves it.
     created_at, run_at, deadline: seconds since the epoch; ``run_at``: not before; ``deadline``: not after.
-    batch_id: the batch it came with.
+    batch_id: the batch it came with. key_id: the API key it came with; None: the administrator's.
+    estimated_start_at: when it was expected to start, as known at its admission.
     """
 
     id: str
@@ -81,6 +83,9 @@ class JobSpec:
     run_at: float | None = None
     deadline: float | None = None
     batch_id: str | None = None
+    key_id: str | None = None
+    estimated_start_at: float | None = None
+    routing: RoutingWish = field(default_factory=RoutingWish)
     cache: CachePolicy = field(default_factory=CachePolicy)
     attribution: Attribution = field(default_factory=Attribution)
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -94,10 +99,16 @@ class JobSpec:
         """Give the first moment at which the job may run: ``run_at``, or ``now`` if that is over or not set."""
         return max(now, self.run_at or now)
 
-    def queue(self, now: float) -> QueueName:
-        """Give the queue this job waits in, if it begins to wait at ``now``."""
+    def queue(
+        self, now: float, windows: Sequence[DeferrableWindow] = DEFERRABLE_WINDOWS, *, is_surplus: bool = False
+    ) -> QueueName:
+        """Give the queue this job waits in, if it begins to wait at ``now``.
+
+        ``is_surplus``: its team has more than its share of the class's backlog.
+        """
         to_deadline = None if self.deadline is None else self.deadline - now
-        return QueueName(self.lane, class_for(self.priority, to_deadline))
+        job_class = class_for(self.priority, to_deadline, windows)
+        return QueueName(self.lane, job_class.surplus if is_surplus else job_class)
 
 
 @dataclass(frozen=True, slots=True)

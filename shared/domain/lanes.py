@@ -5,9 +5,12 @@ lane a job waits in the queue of its *class*. Each of the classes that people wa
 *surplus* sibling, for the part of a team's backlog that is beyond its fair share.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Self
+
+from shared.domain.durations import parse_duration
 
 
 class Priority(StrEnum):
@@ -30,19 +33,19 @@ class DeferrableWindow:
     label: str
     seconds: float
 
+    @classmethod
+    def of(cls, label: str) -> Self:
+        """Give the window that is as long as its label says (``4h``); raises ``ValueError`` for no duration."""
+        return cls(label, parse_duration(label))
+
     @property
     def patience_s(self) -> float:
         """Seconds a job waits here at most; then it moves to the ``overdue_queue``, with the margin left to be done in."""
         return self.seconds * (1 - WINDOW_MARGIN)
 
 
-DEFERRABLE_WINDOWS: Final = (
-    DeferrableWindow("1h", 3_600),
-    DeferrableWindow("4h", 14_400),
-    DeferrableWindow("24h", 86_400),
-    DeferrableWindow("7d", 604_800),
-)
-"""Shortest first."""
+DEFERRABLE_WINDOWS: Final = tuple(DeferrableWindow.of(label) for label in ("1h", "4h", "24h", "7d"))
+"""Those of an installation that configures no others; shortest first, as all of them are."""
 
 DEFAULT_WEIGHTS: Final = {
     Priority.INTERACTIVE: 64,
@@ -72,24 +75,29 @@ class JobClass:
     @property
     def window(self) -> DeferrableWindow | None:
         """The window of a deferrable class; None for the others."""
-        return next(
-            (window for window in DEFERRABLE_WINDOWS if self.name == f"{Priority.DEFERRABLE}.{window.label}"), None
-        )
+        priority, _, label = self.name.partition(".")
+        return DeferrableWindow.of(label) if priority == Priority.DEFERRABLE else None
 
     @property
     def sibling(self) -> Self:
         """The main class of a surplus class; a main class is its own."""
         return type(self)(self.name.removesuffix(".surplus"))
 
+    @property
+    def surplus(self) -> Self:
+        """The surplus class of a main class; what has none (deferrable work, a surplus class) is its own."""
+        return self if self.is_surplus or self.window is not None else type(self)(f"{self.name}.surplus")
 
-def _all_classes() -> tuple[JobClass, ...]:
+
+def classes_with(windows: Sequence[DeferrableWindow]) -> tuple[JobClass, ...]:
+    """Give every class of a lane, in the order of precedence; ``windows``: of deferrable work, the shortest first."""
     waited_for = (Priority.INTERACTIVE, Priority.STANDARD, Priority.BULK)
     pairs = [JobClass(f"{priority}{suffix}") for priority in waited_for for suffix in ("", ".surplus")]
-    return (*pairs, *(JobClass(f"{Priority.DEFERRABLE}.{window.label}") for window in DEFERRABLE_WINDOWS))
+    return (*pairs, *(JobClass(f"{Priority.DEFERRABLE}.{window.label}") for window in windows))
 
 
-CLASSES: Final = _all_classes()
-"""Every class of a lane, in the order of precedence."""
+CLASSES: Final = classes_with(DEFERRABLE_WINDOWS)
+"""Every class of a lane with the usual windows, in the order of precedence."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -100,7 +108,11 @@ class QueueName:
     job_class: JobClass
 
 
-def class_for(priority: Priority, seconds_to_deadline: float | None = None) -> JobClass:
+def class_for(
+    priority: Priority,
+    seconds_to_deadline: float | None = None,
+    windows: Sequence[DeferrableWindow] = DEFERRABLE_WINDOWS,
+) -> JobClass:
     """Give the class a new job waits in.
 
     A deferrable job goes to the longest window that ends before its deadline; one without a
@@ -109,8 +121,8 @@ def class_for(priority: Priority, seconds_to_deadline: float | None = None) -> J
     if priority is not Priority.DEFERRABLE:
         return JobClass(priority.value)
     if seconds_to_deadline is None:
-        return JobClass(f"{Priority.DEFERRABLE}.{DEFERRABLE_WINDOWS[-1].label}")
-    fitting = [window for window in DEFERRABLE_WINDOWS if window.seconds <= seconds_to_deadline]
+        return JobClass(f"{Priority.DEFERRABLE}.{windows[-1].label}")
+    fitting = [window for window in windows if window.seconds <= seconds_to_deadline]
     return JobClass(f"{Priority.DEFERRABLE}.{fitting[-1].label}") if fitting else JobClass(Priority.STANDARD)
 
 

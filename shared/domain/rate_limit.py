@@ -277,3 +277,7 @@ class RateLimits(Protocol):
     async def refuse(self, reservation: Reservation, retry_after_s: float) -> None:
         """Note that the provider refused the call (429)."""
         ...
+
+    async def look(self, lane: str, deployments: tuple[Deployment, ...]) -> tuple[LimitState, ...]:
+        """Give what is known of each deployment now, in order; changes nothing."""
+        ...

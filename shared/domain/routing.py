@@ -13,6 +13,31 @@ OPENAI_API_BASE: Final = "https://api.openai.com/v1"
 """Where a deployment of OpenAI's is called if nothing else is said."""
 
 
+class RoutingStrategy(StrEnum):
+    """In which order the deployments of a lane are asked for capacity. Lower ``order`` always goes first."""
+
+    SIMPLE_SHUFFLE = "simple-shuffle"
+    """By chance, in proportion to their weights."""
+    LEAST_BUSY = "least-busy"
+    """The one with the fewest calls under way in the whole cluster."""
+    LATENCY = "latency-based-routing"
+    """The one that answered fastest of late."""
+    COST = "cost-based-routing"
+    """The cheapest."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingWish:
+    """What a job asks of its routing.
+
+    region: only deployments there may serve it; fallbacks included.
+    fallbacks: models to try after its own, instead of the configured ones; None: those of the configuration.
+    """
+
+    region: str | None = None
+    fallbacks: tuple[str, ...] | None = None
+
+
 class ClientKind(StrEnum):
     """Which client speaks to a deployment: our thin one for the OpenAI wire, or LiteLLM."""
 
@@ -53,6 +78,18 @@ class Deployment:
     price: Price | None = None
     limits: ConfiguredLimits = ConfiguredLimits()
     extra: dict[str, Any] = field(default_factory=dict, repr=False)
+
+
+def serves_region(deployment: Deployment, region: str | None) -> bool:
+    """Tell whether a job that must stay in ``region`` (None: anywhere) may be served by the deployment.
+
+    A region includes its parts: ``eu`` takes ``eu`` and ``eu-west-1``. A deployment without a region serves only jobs
+    that do not ask for one.
+    """
+    if region is None:
+        return True
+    place = (deployment.region or "").lower()
+    return place == region.lower() or place.startswith(f"{region.lower()}-")
 
 
 def ranked(deployments: Sequence[Deployment], tried: AbstractSet[str], uniform: Uniform) -> tuple[Deployment, ...]:

@@ -12,7 +12,7 @@ from shared.domain.lanes import DEFAULT_WEIGHTS, JobClass
 from shared.domain.rate_limit import Cost, Reservation, Sighting, Wish
 from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment
 from shared.domain.turns import Turns
-from workers.quota_gate import ON_THE_WAY, Applicant, LaneBlocked, QuotaGate
+from workers.quota_gate import Applicant, LaneBlocked, QuotaGate
 
 LANE = "gpt-4o"
 
@@ -57,26 +57,6 @@ async def test_a_lane_without_a_limit_to_speak_of_sends_everybody_away(rig: Rig)
     waiting = [asyncio.create_task(rig.pass_through(f"job-{n}", "standard", closed)) for n in range(3)]
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [LaneBlocked] * 3
-
-
-async def test_only_a_few_jobs_are_on_their_way_at_a_time(rig: Rig) -> None:
-    for number in range(ON_THE_WAY):
-        await rig.gate.room()
-        rig.gate.expect(f"job-{number}")
-    coming = asyncio.create_task(rig.gate.room())
-    await asyncio.sleep(0)
-    assert not coming.done()
-    rig.gate.forget("job-0")
-    await coming
-
-
-async def test_who_is_through_makes_room(rig: Rig) -> None:
-    wide = deployment(requests_per_minute=60_000)
-    for number in range(3 * ON_THE_WAY):
-        await rig.gate.room()
-        rig.gate.expect(f"job-{number}")
-        await rig.pass_through(f"job-{number}", "standard", wide)
-    assert len(rig.through) == 3 * ON_THE_WAY
 
 
 async def test_a_cancelled_job_holds_no_reservation(rig: Rig) -> None:

@@ -32,6 +32,7 @@ from tests.servers.provider import SimulatedProvider, simulated_provider
 from workers.executor import Executor, ExecutorParts
 from workers.pipeline import assemble, stages
 from workers.quota_gate import QuotaGate
+from workers.room import Room
 from workers.stages.capacity import Capacity
 from workers.worker import WorkerParts
 
@@ -57,7 +58,7 @@ class Rig:
         """A worker's executor."""
         parts = self.parts
         gate = QuotaGate(self.lane.name, parts.limits, Turns(DEFAULT_WEIGHTS))
-        capacity = Capacity(parts.limits, {self.lane.name: gate}, interactive_reserve=0.1)
+        capacity = Capacity(parts.limits, {self.lane.name: gate}, {self.lane.name: Room()}, interactive_reserve=0.1)
         return Executor(
             ExecutorParts(worker, parts.store, parts.leases, parts.queue, self.clock, self.events.append),
             assemble(stages(parts.cache, capacity, parts.clients, self.clock, self.events.append)),

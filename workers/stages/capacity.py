@@ -11,22 +11,31 @@ from shared.domain.routing import ranked
 from shared.domain.sightings import sighting
 from shared.domain.token_estimate import TokenEstimator
 from workers.quota_gate import Applicant, QuotaGate
+from workers.room import Room
 from workers.task import Answer, Proceed, Task
 
 
 class Capacity:
     """Reserves on the best deployment that has capacity; gives back what was not used."""
 
-    def __init__(self, limits: RateLimits, gates: Mapping[str, QuotaGate], interactive_reserve: float) -> None:
-        """``gates``: of each lane. ``interactive_reserve``: the share of every limit left to interactive work."""
+    def __init__(
+        self,
+        limits: RateLimits,
+        gates: Mapping[str, QuotaGate],
+        rooms: Mapping[str, Room],
+        interactive_reserve: float,
+    ) -> None:
+        """``gates``, ``rooms``: of each lane. ``interactive_reserve``: the share of every limit left to such work."""
         self._limits = limits
         self._gates = gates
+        self._rooms = rooms
         self._interactive_reserve = interactive_reserve
         self._estimator = TokenEstimator()
 
     async def __call__(self, task: Task, proceed: Proceed) -> Answer:
         """Wait for a reservation, proceed with its deployment, settle; raises ``LaneBlocked`` where the wait is long."""
         reservation = await self._gates[task.lane.name].pass_through(self._applicant(task))
+        self._rooms[task.envelope.spec.lane].leave(task.envelope.spec.id)
         try:
             answer = await proceed(task.on(reservation.deployment))
         except RateLimited as error:

@@ -72,6 +72,7 @@ async def _use_limits(limits: RedisRateLimits) -> None:
     assert taken is not None
     await limits.settle(taken, Cost(), Sighting())
     await limits.refuse(taken, 1.0)
+    await limits.look("a lane", pair)
 
 
 async def _watched(client: Redis) -> list[tuple[bool, list[str]]]:

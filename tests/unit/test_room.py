@@ -1,0 +1,15 @@
+import asyncio
+
+from workers.room import ON_THE_WAY, Room
+
+
+async def test_only_a_few_jobs_are_on_their_way_at_a_time() -> None:
+    room = Room()
+    for number in range(ON_THE_WAY):
+        await room.free()
+        room.enter(f"job-{number}")
+    coming = asyncio.create_task(room.free())
+    await asyncio.sleep(0)
+    assert not coming.done()
+    room.leave("job-0")
+    await coming
