@@ -14,6 +14,7 @@ from scheduler.scheduler import Scheduler
 from scheduler.timetable import timetable
 from shared.bootstrap import Connections, price_of, provider_clients, sink
 from shared.domain.catalog import Catalog
+from shared.domain.class_shares import ClassShares
 from shared.domain.clock import Clock, SystemClock
 from shared.domain.events import ConfigurationDoubt, Emit
 from shared.domain.tenants import Keyring
@@ -75,7 +76,7 @@ class Process:
             configured.concurrency,
             configured.grace_s,
             self.configuration.weights,
-            self.configuration.interactive_reserve,
+            ClassShares(self.configuration.interactive_reserve),
         )
         async with provider_clients() as clients:
             parts = WorkerParts(

@@ -7,21 +7,24 @@ finds what is done and does the rest.
 
 import asyncio
 import random
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Final
 
 from shared.domain.catalog import Lane
 from shared.domain.clock import Clock
-from shared.domain.errors import MalformedMessage, ProviderError, StoreUnavailable
+from shared.domain.errors import MalformedMessage, StoreUnavailable
 from shared.domain.events import ClaimLost, Emit, JobFinished, JobRetried, MessageBuried
 from shared.domain.job import Envelope, JobError, JobSpec, JobStatus, Outcome
 from shared.domain.job_store import Claim, ClaimResult, JobStore, WorkerLeases
-from shared.domain.lanes import QueueName
-from shared.domain.retry import GiveUp, RetryAfter
+from shared.domain.lanes import JobClass, QueueName
+from shared.domain.retry import GiveUp
+from shared.domain.retry_budget import RetryBudget
 from shared.domain.work_queue import Delivery, WorkQueue
 from shared.wire.envelope import decode
 from workers.quota_gate import LaneBlocked
-from workers.task import Answer, Proceed, Task
+from workers.stages.capacity import NothingIdle
+from workers.task import Answer, NobodyAnswered, Proceed, Task
 
 HELD_RECHECK_S: Final = 1.0
 """Seconds after which a job that another worker holds is looked at again."""
@@ -44,9 +47,13 @@ class ExecutorParts:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an arrival says about its lane. ``rest_s``: its limits leave nothing for that many seconds."""
+    """What an arrival says about its lane.
+
+    rest_s: nothing is to be had for that many seconds: of the lane, or only for ``job_class``, if that is given.
+    """
 
     rest_s: float = 0.0
+    job_class: JobClass | None = None
 
 
 class CallBroken(Exception):
@@ -62,6 +69,7 @@ class Executor:
         self._pipeline = pipeline
         self._in_hand: dict[str, Envelope] = {}
         self._calls: dict[str, asyncio.Task[Answer]] = {}
+        self._budgets: defaultdict[str, RetryBudget] = defaultdict(RetryBudget)
 
     @property
     def in_hand(self) -> tuple[Envelope, ...]:
@@ -103,7 +111,7 @@ class Executor:
         if claim.result is ClaimResult.FINISHED:
             return await self._do_what_is_left(delivery, envelope)
         return await self._run(
-            delivery, Task(envelope, lane, delivery.queue.job_class, claim.fence, claim.attempts), claim
+            delivery, Task(envelope, lane, delivery.queue.job_class, claim.fence, earlier=claim.attempts), claim
         )
 
     async def _claim(self, envelope: Envelope) -> Claim:
@@ -121,15 +129,16 @@ class Executor:
         hopeless = self._hopeless(task, claim)
         if hopeless is not None:
             return await self._end(delivery, task, claim, hopeless)
+        if not claim.attempts:
+            self._budgets[task.lane.name].pay_in()
         call = asyncio.ensure_future(self._pipeline(task))
         self._calls[spec.id] = call
         try:
             answer = await self._within_deadline(call, spec.deadline)
-        except ProviderError as error:
-            return await self._after_failure(delivery, task, claim, error)
-        except LaneBlocked as blocked:
-            await self._give_back(delivery, task, claim)
-            return Verdict(blocked.seconds)
+        except NobodyAnswered as failure:
+            return await self._after_failure(delivery, task, claim, failure)
+        except (LaneBlocked, NothingIdle) as blocked:
+            return await self._after_block(delivery, task, claim, blocked)
         except TimeoutError:
             return await self._end(delivery, task, claim, Outcome(JobStatus.EXPIRED, error=_PAST_DEADLINE))
         except asyncio.CancelledError:
@@ -138,7 +147,7 @@ class Executor:
                 raise
             return await self._after_broken_call(delivery, spec)
         except StoreUnavailable:
-            await self._parts.store.release(spec, claim.fence, None)
+            await self._parts.store.release(spec, claim.fence, ())
             raise
         finally:
             del self._calls[spec.id]
@@ -146,9 +155,8 @@ class Executor:
 
     def _hopeless(self, task: Task, claim: Claim) -> Outcome | None:
         """Give the outcome of a job that it makes no sense to run."""
-        lost = claim.starts - 1 - len(claim.attempts)
-        if lost >= task.lane.retry.max_lost:
-            return _failed("worker_lost", f"{lost} workers were lost while they ran this job")
+        if claim.lost >= task.lane.retry.max_lost:
+            return _failed("worker_lost", f"{claim.lost} workers were lost while they ran this job")
         deadline = task.envelope.spec.deadline
         if deadline is not None and deadline <= self._parts.clock.now():
             return Outcome(JobStatus.EXPIRED, error=_PAST_DEADLINE)
@@ -166,26 +174,37 @@ class Executor:
         await delivery.ack()
         return Verdict()
 
-    async def _after_failure(self, delivery: Delivery, task: Task, claim: Claim, error: ProviderError) -> Verdict:
-        spec, clock = task.envelope.spec, self._parts.clock
+    async def _after_failure(self, delivery: Delivery, task: Task, claim: Claim, failure: NobodyAnswered) -> Verdict:
+        error, now = failure.error, self._parts.clock.now()
         decision = task.lane.retry.after_failure(
             error,
-            (*task.earlier, *task.attempts),
-            others_left=task.others_left,
-            now=clock.now(),
-            deadline=spec.deadline,
+            task.all_attempts,
+            may_come_back=failure.may_come_back,
+            now=now,
+            deadline=task.envelope.spec.deadline,
             uniform=random.uniform,
         )
         if isinstance(decision, GiveUp):
             return await self._end(delivery, task, claim, _failed(error.code, error.message))
-        await self._retry(delivery, task, claim, decision)
+        affordable_s = self._budgets[task.lane.name].delay_s(self._parts.clock.monotonic())
+        await self._retry(delivery, task, claim, max(decision.delay_s, affordable_s))
         return Verdict()
 
-    async def _retry(self, delivery: Delivery, task: Task, claim: Claim, decision: RetryAfter) -> None:
-        spec, attempt = task.envelope.spec, task.attempts[-1]
-        if await self._parts.store.release(spec, claim.fence, attempt):
-            await self._parts.queue.publish(delivery.queue, delivery.message, decision.delay_s)
-            self._parts.emit(JobRetried(spec.id, spec.lane, attempt.outcome, decision.delay_s))
+    async def _after_block(
+        self, delivery: Delivery, task: Task, claim: Claim, blocked: LaneBlocked | NothingIdle
+    ) -> Verdict:
+        """Nothing was let through: the lane rests, or the class, unless only this job's own region is concerned."""
+        if isinstance(blocked, LaneBlocked) and task.envelope.spec.routing.region is not None:
+            await self._parts.store.release(task.envelope.spec, claim.fence, ())
+            return await self._come_back_later(delivery, delivery.queue, blocked.seconds)
+        await self._give_back(delivery, task, claim)
+        return Verdict(blocked.seconds, blocked.job_class if isinstance(blocked, NothingIdle) else None)
+
+    async def _retry(self, delivery: Delivery, task: Task, claim: Claim, delay_s: float) -> None:
+        spec = task.envelope.spec
+        if await self._parts.store.release(spec, claim.fence, task.attempts):
+            await self._parts.queue.publish(delivery.queue, delivery.message, delay_s)
+            self._parts.emit(JobRetried(spec.id, spec.lane, task.attempts[-1].outcome, delay_s))
         else:
             self._parts.emit(ClaimLost(spec.id, claim.fence))
         await delivery.ack()
@@ -204,10 +223,9 @@ class Executor:
 
     async def _store_result(self, task: Task, claim: Claim, outcome: Outcome) -> bool:
         """Store an outcome that was paid for, however long the store is away; False: it is another's job by now."""
-        attempt = task.attempts[-1] if task.attempts else None
         while True:
             try:
-                return await self._parts.store.finish(task.envelope.spec, claim.fence, outcome, attempt)
+                return await self._parts.store.finish(task.envelope.spec, claim.fence, outcome, task.attempts)
             except StoreUnavailable:
                 await self._parts.clock.sleep(STORE_RETRY_S)
 
@@ -233,7 +251,7 @@ class Executor:
         return Verdict()
 
     async def _give_back(self, delivery: Delivery, task: Task, claim: Claim) -> None:
-        await self._parts.store.release(task.envelope.spec, claim.fence, None)
+        await self._parts.store.release(task.envelope.spec, claim.fence, ())
         await delivery.give_back()
 
     async def _bury_unread(self, delivery: Delivery, error: MalformedMessage) -> Verdict:
@@ -282,5 +300,5 @@ def _finished(task: Task, outcome: Outcome, now: float) -> JobFinished:
         status=outcome.status,
         cache=outcome.cache,
         waited_s=max(0.0, started_at - (spec.run_at or spec.created_at)),
-        attempts=len(task.earlier) + len(task.attempts),
+        attempts=len(task.all_attempts),
     )

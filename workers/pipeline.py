@@ -12,16 +12,23 @@ from shared.domain.providers import ProviderClient
 from shared.domain.routing import ClientKind
 from workers.stages.capacity import Capacity
 from workers.stages.exact_cache import ExactCache
+from workers.stages.fallbacks import Fallbacks
 from workers.stages.provider_call import ProviderCall
 from workers.task import Answer, Proceed, Stage, Task
 
 
 def stages(
-    cache: AnswerCache, capacity: Capacity, clients: Mapping[ClientKind, ProviderClient], clock: Clock, emit: Emit
+    cache: AnswerCache,
+    fallbacks: Fallbacks,
+    capacity: Capacity,
+    clients: Mapping[ClientKind, ProviderClient],
+    clock: Clock,
+    emit: Emit,
 ) -> tuple[Stage, ...]:
     """Give the stages in the order a request meets them."""
     return (
         ExactCache(cache),  # an earlier answer may serve; a new good one is kept
+        fallbacks,  # one deployment after the other, one model after the other, until somebody answers
         capacity,  # a deployment is decided on, within the providers' limits; the lane waits here, not at the provider
         ProviderCall(clients, clock, emit),  # it is called once; the attempt, usage and cost are noted
     )

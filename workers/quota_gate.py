@@ -1,7 +1,8 @@
 """Where the jobs of one lane wait for the provider's limits, in this worker.
 
-Few come here at a time (``workers.room``). One of them asks, the one whose turn it is; when a higher class arrives
-meanwhile it goes first.
+Few come here at a time (``workers.room``). Jobs that may go to the same deployments wait together: one of them asks, the
+one whose turn it is; when a higher class arrives meanwhile it goes first. Jobs that may go elsewhere than the
+others (a region, a deployment that failed them) wait apart, so that they hold up nobody.
 """
 
 import asyncio
@@ -10,20 +11,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from shared.domain.circuit import Health
 from shared.domain.errors import StoreUnavailable
 from shared.domain.lanes import JobClass
-from shared.domain.rate_limit import NOTHING_TAKEN, RateLimits, Reservation, Sighting, Wait, Wish
-from shared.domain.routing import Deployment
+from shared.domain.rate_limit import NOTHING_TAKEN, CallEnd, Candidates, RateLimits, Reservation, Wait, Wish
 from shared.domain.turns import Turns
 
 LONG_WAIT_S: Final = 5.0
-"""A lane that has to wait longer gives its jobs back and rests."""
+"""A wait that is longer is not waited here."""
 
 SHORTEST_WAIT_S: Final = 0.001
 
 
 class LaneBlocked(Exception):
-    """The lane's limits leave nothing for a while."""
+    """The deployments that would do let nothing through for a while."""
 
     def __init__(self, seconds: float) -> None:
         """``seconds``: until there may be something again."""
@@ -33,12 +34,15 @@ class LaneBlocked(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Applicant:
-    """A job that wants to call: its class, and the deployments that would do, the best first."""
+    """A job that wants to call: its class, the deployments that would do, and what it wishes for.
 
-    job_id: str
+    has_alternative: it has somewhere else to go, so it does not wait for deployments that are down.
+    """
+
     job_class: JobClass
-    candidates: tuple[Deployment, ...]
+    candidates: Candidates
     wish: Wish
+    has_alternative: bool = False
 
 
 _Entry = tuple[Applicant, asyncio.Future[Reservation]]
@@ -47,22 +51,43 @@ _Entry = tuple[Applicant, asyncio.Future[Reservation]]
 class QuotaGate:
     """The gate of one lane."""
 
-    def __init__(self, lane: str, limits: RateLimits, turns: Turns) -> None:
+    def __init__(self, limits: RateLimits, turns: Turns) -> None:
         """``turns`` decides among the classes that wait."""
-        self._lane = lane
+        self._limits = limits
+        self._turns = turns
+        self._queues: dict[frozenset[str], _Queue] = {}
+
+    async def pass_through(self, applicant: Applicant) -> Reservation:
+        """Wait for a reservation.
+
+        Raises:
+            LaneBlocked: that would take long; or, for one with an alternative, all candidates are down.
+            StoreUnavailable: nobody can tell.
+        """
+        together = frozenset(deployment.id for deployment in applicant.candidates.deployments)
+        queue = self._queues.setdefault(together, _Queue(self._limits, self._turns))
+        try:
+            return await queue.wait(applicant)
+        finally:
+            if queue.is_empty:
+                self._queues.pop(together, None)
+
+
+class _Queue:
+    """Those who may go to the same deployments."""
+
+    def __init__(self, limits: RateLimits, turns: Turns) -> None:
         self._limits = limits
         self._turns = turns
         self._waiting: dict[JobClass, deque[_Entry]] = {}
         self._arrived = asyncio.Event()
         self._asking: asyncio.Task[None] | None = None
 
-    async def pass_through(self, applicant: Applicant) -> Reservation:
-        """Wait for a reservation.
+    @property
+    def is_empty(self) -> bool:
+        return not self._waiting
 
-        Raises:
-            LaneBlocked: that would take long.
-            StoreUnavailable: nobody can tell.
-        """
+    async def wait(self, applicant: Applicant) -> Reservation:
         answer: asyncio.Future[Reservation] = asyncio.get_running_loop().create_future()
         entry = (applicant, answer)
         self._waiting.setdefault(applicant.job_class, deque()).append(entry)
@@ -71,6 +96,10 @@ class QuotaGate:
             self._asking = asyncio.create_task(self._ask())
         try:
             return await answer
+        except asyncio.CancelledError:
+            if answer.done() and not answer.cancelled() and answer.exception() is None:
+                await asyncio.shield(self._give_back(answer.result()))  # it was granted in that very moment
+            raise
         finally:
             self._leave(entry)
 
@@ -79,37 +108,51 @@ class QuotaGate:
             entry = self._waiting[self._turns.choose(self._waiting)][0]
             self._arrived.clear()
             try:
-                found = await self._limits.reserve(self._lane, entry[0].candidates, entry[0].wish)
+                found = await self._limits.reserve(entry[0].candidates, entry[0].wish)
             except StoreUnavailable as error:
-                return self._send_away(error)
-            if isinstance(found, Wait):
-                if found.seconds > LONG_WAIT_S:
-                    return self._send_away(LaneBlocked(found.seconds))
-                await self._until_something_changes(found.seconds)
-            else:
+                self._send_away(self._all(), error)
+                return
+            if isinstance(found, Reservation):
                 await self._let_through(entry, found)
-        return None
+            else:
+                await self._wait_or_send_away(found)
+
+    async def _wait_or_send_away(self, wait: Wait) -> None:
+        blocked = LaneBlocked(wait.seconds)
+        if wait.seconds > LONG_WAIT_S:
+            self._send_away(self._all(), blocked)
+            return
+        if wait.is_down:
+            self._send_away([entry for entry in self._all() if entry[0].has_alternative], blocked)
+        if self._waiting:
+            await self._until_something_changes(wait.seconds)
 
     async def _let_through(self, entry: _Entry, reservation: Reservation) -> None:
         applicant, answer = entry
         self._turns.served(applicant.job_class)
         self._leave(entry)
-        if answer.done():  # it was cancelled in that very moment
-            await self._limits.settle(reservation, NOTHING_TAKEN, Sighting())
+        if answer.done():
+            await self._give_back(reservation)
         else:
             answer.set_result(reservation)
+
+    async def _give_back(self, reservation: Reservation) -> None:
+        with suppress(StoreUnavailable):
+            await self._limits.settle(reservation, NOTHING_TAKEN, CallEnd(Health.UNKNOWN))
 
     async def _until_something_changes(self, seconds: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(max(seconds, SHORTEST_WAIT_S)):
                 await self._arrived.wait()
 
-    def _send_away(self, why: LaneBlocked | StoreUnavailable) -> None:
-        for queue in list(self._waiting.values()):
-            for entry in list(queue):
-                self._leave(entry)
-                if not entry[1].done():
-                    entry[1].set_exception(why)
+    def _all(self) -> list[_Entry]:
+        return [entry for queue in self._waiting.values() for entry in queue]
+
+    def _send_away(self, entries: list[_Entry], why: LaneBlocked | StoreUnavailable) -> None:
+        for entry in entries:
+            self._leave(entry)
+            if not entry[1].done():
+                entry[1].set_exception(why)
 
     def _leave(self, entry: _Entry) -> None:
         queue = self._waiting.get(entry[0].job_class)

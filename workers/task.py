@@ -7,6 +7,7 @@ from typing import Protocol, Self
 
 from shared.domain.answer_cache import CacheResult
 from shared.domain.catalog import Lane
+from shared.domain.errors import ProviderError
 from shared.domain.job import Attempt, Envelope, Json
 from shared.domain.lanes import JobClass
 from shared.domain.routing import Deployment
@@ -17,8 +18,11 @@ from shared.domain.usage import Usage
 class Task:
     """What goes down the pipeline.
 
+    lane: of the model that is to answer: the one asked for, or a fallback.
     job_class: the class it was taken from. fence: the claim's, which makes names of this run unique.
-    deployment: where it is to be called, once that is decided.
+    candidates: the deployments of the lane that may be called now.
+    has_alternative: others may be called if none of these lets the job through.
+    deployment: where it is to be called, once that is decided; is_probe: to find out whether that is back.
     earlier: the attempts of earlier runs of this job.
     attempts: those of this run, in the order they ended; the stage that calls providers appends to it.
     """
@@ -27,23 +31,25 @@ class Task:
     lane: Lane
     job_class: JobClass
     fence: int
+    candidates: tuple[Deployment, ...] = ()
+    has_alternative: bool = False
+    deployment: Deployment | None = None
+    is_probe: bool = False
     earlier: tuple[Attempt, ...] = ()
     attempts: list[Attempt] = field(default_factory=list)
-    deployment: Deployment | None = None
 
-    def on(self, deployment: Deployment) -> Self:
+    def among(self, lane: Lane, candidates: tuple[Deployment, ...], *, has_alternative: bool) -> Self:
+        """Give this task, to be called on one of the ``candidates``."""
+        return replace(self, lane=lane, candidates=candidates, has_alternative=has_alternative)
+
+    def on(self, deployment: Deployment, *, is_probe: bool) -> Self:
         """Give this task, to be called on ``deployment``."""
-        return replace(self, deployment=deployment)
+        return replace(self, deployment=deployment, is_probe=is_probe)
 
     @property
-    def tried(self) -> frozenset[str]:
-        """The deployments this job was tried on."""
-        return frozenset(attempt.deployment for attempt in (*self.earlier, *self.attempts))
-
-    @property
-    def others_left(self) -> bool:
-        """Whether the lane has a deployment this job was not tried on."""
-        return any(deployment.id not in self.tried for deployment in self.lane.deployments)
+    def all_attempts(self) -> tuple[Attempt, ...]:
+        """Those of earlier runs and of this one."""
+        return (*self.earlier, *self.attempts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,16 @@ class Answer:
     cost_usd: Decimal | None
     cache: CacheResult
     rate_limit_headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class NobodyAnswered(Exception):
+    """Every deployment that would do has failed the job in this run, or was left out."""
+
+    def __init__(self, error: ProviderError, *, may_come_back: bool) -> None:
+        """``error``: of the model that was asked for. ``may_come_back``: a later run may succeed, and is allowed."""
+        super().__init__(error.code)
+        self.error = error
+        self.may_come_back = may_come_back
 
 
 Proceed = Callable[[Task], Awaitable[Answer]]

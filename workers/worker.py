@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from shared.domain.answer_cache import AnswerCache
 from shared.domain.catalog import Catalog, Lane
+from shared.domain.class_shares import ClassShares
 from shared.domain.clock import Clock
 from shared.domain.errors import StoreUnavailable
 from shared.domain.events import Emit, RoleStarted, RoleStopped
@@ -26,7 +27,8 @@ from workers.lease import WorkerLease
 from workers.pipeline import assemble, stages
 from workers.quota_gate import QuotaGate
 from workers.room import Room
-from workers.stages.capacity import Capacity
+from workers.stages.capacity import Capacity, LimitParts
+from workers.stages.fallbacks import Fallbacks
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +36,13 @@ class WorkerOptions:
     """What an operator may choose.
 
     slots: jobs of one lane at a time. grace_s: seconds that running jobs are given when the worker is told to stop.
-    weights: turns of each priority. interactive_reserve: the share of every limit that only interactive work may use.
+    weights: turns of each priority. shares: what each class leaves of every limit to the others.
     """
 
     slots: int = 128
     grace_s: float = 25.0
     weights: Mapping[Priority, int] = field(default_factory=lambda: DEFAULT_WEIGHTS)
-    interactive_reserve: float = 0.1
+    shares: ClassShares = field(default_factory=ClassShares)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +70,12 @@ class Worker:
         self._clock = clock
         self._emit = emit
         self._lease = WorkerLease(self.name, parts.leases, clock, emit)
-        self._gates = {name: QuotaGate(name, parts.limits, Turns(options.weights)) for name in catalog.lanes}
         self._rooms = {name: Room() for name in catalog.lanes}
-        capacity = Capacity(parts.limits, self._gates, self._rooms, options.interactive_reserve)
+        gates = {name: QuotaGate(parts.limits, Turns(options.weights)) for name in catalog.lanes}
+        capacity = Capacity(LimitParts(parts.limits, gates, self._rooms, options.shares, clock, emit))
         self._executor = Executor(
             ExecutorParts(self.name, parts.store, parts.leases, parts.queue, clock, emit),
-            assemble(stages(parts.cache, capacity, parts.clients, clock, emit)),
+            assemble(stages(parts.cache, Fallbacks(catalog, emit), capacity, parts.clients, clock, emit)),
         )
 
     async def run(self, stop: asyncio.Event, on_ready: Callable[[], None] = lambda: None) -> None:

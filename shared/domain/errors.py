@@ -27,7 +27,8 @@
         ├── InvalidRequest
         ├── AuthenticationFailed
         ├── QuotaExhausted
-        └── UnexpectedAnswer
+        ├── UnexpectedAnswer
+        └── NoAttemptsLeft       nobody was called
 
 A class's docstring is its default message. No error here knows an HTTP status of ours:
 ``producer_api.error_responses`` maps them.
@@ -133,11 +134,13 @@ class ProviderError(ForebayError):
 
     ``elsewhere_may_help``: another deployment may succeed with the same request.
     ``time_may_help``: the same deployment may succeed later.
+    ``is_deployments_fault``: another request would have failed as well, so it counts against the deployment.
     """
 
     code: ClassVar[str] = "provider_error"
     elsewhere_may_help: ClassVar[bool] = True
     time_may_help: ClassVar[bool] = True
+    is_deployments_fault: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -156,6 +159,7 @@ class RateLimited(ProviderError):
     """The provider's rate limit is reached."""
 
     code = "rate_limited"
+    is_deployments_fault = False
 
 
 class Overloaded(ProviderError):
@@ -181,6 +185,7 @@ class ContextWindowExceeded(ProviderError):
 
     code = "context_length_exceeded"
     time_may_help = False
+    is_deployments_fault = False
 
 
 class ContentRefused(ProviderError):
@@ -188,6 +193,7 @@ class ContentRefused(ProviderError):
 
     code = "content_filter"
     time_may_help = False
+    is_deployments_fault = False
 
 
 class InvalidRequest(ProviderError):
@@ -196,6 +202,7 @@ class InvalidRequest(ProviderError):
     code = "invalid_request"
     elsewhere_may_help = False
     time_may_help = False
+    is_deployments_fault = False
 
 
 class AuthenticationFailed(ProviderError):
@@ -216,3 +223,12 @@ class UnexpectedAnswer(ProviderError):
     """The provider's answer cannot be understood."""
 
     code = "unexpected_answer"
+
+
+class NoAttemptsLeft(ProviderError):
+    """Every deployment that would do was tried as often as is allowed."""
+
+    code = "no_attempts_left"
+    elsewhere_may_help = False
+    time_may_help = False
+    is_deployments_fault = False

@@ -35,6 +35,25 @@ class AttemptEnded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class BreakerMoved(Event):
+    """A deployment's breaker opened, was probed with success (``ramping``), or closed."""
+
+    lane: str
+    deployment: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class FellBack(Event):
+    """A job went on to another model, because the one it asked for failed or lets nothing through."""
+
+    job_id: str
+    lane: str
+    to_lane: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class JobRetried(Event):
     """A job went back to its queue after a failed attempt."""
 

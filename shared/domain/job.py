@@ -126,13 +126,17 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One call of one deployment. ``outcome`` is ``succeeded``, ``cancelled`` or a provider error's code."""
+    """One call of one deployment. ``outcome`` is ``succeeded``, ``cancelled`` or a provider error's code.
+
+    is_probe: it was made to find out whether the deployment is back, so its failure is not held against the job.
+    """
 
     deployment: str
     started_at: float
     ended_at: float
     outcome: str
     message: str | None = None
+    is_probe: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,13 +73,15 @@ class Claim:
 
     fence: the token of the attempt; grows with every grant. ``finish`` and ``release`` refuse an older one.
     holder: the worker that holds the job (``HELD``: another one; ``GRANTED``: the caller).
-    starts: grants so far, this one included. ``attempts``: those of them that left a trace.
+    starts: grants so far, this one included. lost: holders that were gone before they ended what they had begun.
+    attempts: all that came to an end; a run may make several.
     """
 
     result: ClaimResult
     fence: int = 0
     holder: str = ""
     starts: int = 0
+    lost: int = 0
     attempts: tuple[Attempt, ...] = ()
 
 
@@ -153,14 +155,14 @@ class JobStore(Protocol):
         """
         ...
 
-    async def release(self, spec: JobSpec, fence: int, attempt: Attempt | None) -> bool:
-        """End an attempt without an outcome: the job is queued again. False: the fence is stale, nothing was changed.
+    async def release(self, spec: JobSpec, fence: int, attempts: Sequence[Attempt]) -> bool:
+        """End a run without an outcome: the job is queued again. False: the fence is stale, nothing was changed.
 
-        ``attempt`` is kept in the job's history; None leaves no trace there, and takes back the start.
+        ``attempts`` of this run are kept in the job's history; none leaves no trace there, and takes back the start.
         """
         ...
 
-    async def finish(self, spec: JobSpec, fence: int, outcome: Outcome, attempt: Attempt | None) -> bool:
+    async def finish(self, spec: JobSpec, fence: int, outcome: Outcome, attempts: Sequence[Attempt]) -> bool:
         """Give a job its final status, tell those who wait, count it in its batch, start its retention.
 
         True: it has this outcome, now or since an earlier call with the same fence. False: the fence is stale.

@@ -8,17 +8,22 @@ second, so a bucket holds half a second's worth, and the other half forgives une
 missing is empty, so a store that lost its memory causes no burst. A cost larger than a whole bucket waits for
 a full one and leaves a debt.
 
+Work of a lower class leaves a share of each bucket to higher ones. Deferrable work also takes only what is idle: it is
+granted nothing while other work had to wait a moment ago.
+
 What the provider really allows is learned. Each refusal (429) closes the deployment for as long as the provider
 asks, and cuts the rate; time restores it. Where no limit is configured the rate is found: it doubles
 until the first refusal. Source of the scheme: additive increase, multiplicative decrease (Chiu and Jain,
 "Analysis of the Increase and Decrease Algorithms for Congestion Avoidance in Computer Networks", 1989).
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, Self
 
-from shared.domain.routing import ConfiguredLimits, Deployment
+from shared.domain.circuit import BreakerPolicy, BreakerState, Circuit, Health
+from shared.domain.routing import ConfiguredLimits, Deployment, RoutingStrategy
 
 CAPACITY_S: Final = 0.5
 """Seconds' worth of a limit that a full bucket holds."""
@@ -52,6 +57,15 @@ PARALLEL_RECHECK_S: Final = 0.05
 
 LONGEST_WAIT_S: Final = 3_600.0
 """Seconds to wait for a limit of 0, which may be changed meanwhile."""
+
+IDLE_AFTER_S: Final = 1.0
+"""Seconds after the last time other work had to wait, after which capacity counts as idle."""
+
+FLOW_S: Final = 10.0
+"""Seconds over which the flow through a deployment is averaged."""
+
+LATENCY_NEWS: Final = 0.1
+"""The weight of one call in a deployment's average latency."""
 
 RESERVATION_S: Final = 300.0
 """Seconds after which the reservation of a killed worker is forgotten, added to the deployment's own timeout."""
@@ -122,7 +136,11 @@ class LimitState:
     cut_at, cut_share: when a refusal last cut the share, and to what; 0: never.
     granted, refusals: reservations and refused calls since that cut.
     is_wanted: a reservation had to wait since the rate last grew; an unknown limit is searched for only then.
-    held: reservations, each with the moment it is forgotten.
+    contended_at: when work that does not ask for idle capacity last had to wait; 0: never.
+    flow: requests and tokens a second that were granted of late.
+    latency_s: of the calls of late, on average; 0: not known.
+    circuit: the breaker.
+    held: reservations, each with the moment it is forgotten, ``lifetime_s`` after it was granted.
     """
 
     at: float
@@ -134,6 +152,10 @@ class LimitState:
     refusals: int = 0
     closed_until: float = 0.0
     is_wanted: bool = False
+    contended_at: float = 0.0
+    flow: tuple[float, float] = (0.0, 0.0)
+    latency_s: float = 0.0
+    circuit: Circuit = field(default_factory=Circuit)
     held: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -151,7 +173,9 @@ class LimitState:
             for level, rate in zip(self.levels, grown.effective(rates), strict=True)
         )
         held = {name: end for name, end in self.held.items() if end > now}
-        return replace(grown, at=max(now, self.at), levels=levels, held=held)
+        fading = math.exp(-passed / FLOW_S)
+        flow = (self.flow[0] * fading, self.flow[1] * fading)
+        return replace(grown, at=max(now, self.at), levels=levels, flow=flow, held=held)
 
     def effective(self, rates: Rates) -> tuple[float | None, float | None]:
         """Give the rates that are used, a second."""
@@ -160,14 +184,19 @@ class LimitState:
         requests, tokens = (None if rate is None else rate * self.share for rate in rates.per_second)
         return (requests, tokens)
 
-    def wait_s(self, rates: Rates, cost: Cost, kept: float, now: float) -> float:
-        """Give the seconds until the cost can be reserved, 0 for now; of a state at ``now``.
+    def breaker_wait_s(self, lifetime_s: float, now: float) -> float:
+        """Give the seconds for which the breaker lets nothing through, 0 for none."""
+        since_opening = sum(self.circuit.knows(end - lifetime_s) for end in self.held.values())
+        return self.circuit.wait_s(since_opening, now)
 
-        ``kept``: the share of every bucket that must be left, for those of a higher class.
-        """
-        if rates.parallel is not None and len(self.held) >= rates.parallel:
-            return max(PARALLEL_RECHECK_S, self.closed_until - now)
+    def wait_s(self, rates: Rates, wish: "Wish", now: float) -> float:
+        """Give the seconds until the limits let the wish be reserved, 0 for now; of a state at ``now``."""
+        cost, kept = wish.cost, wish.kept
         waits = [max(0.0, self.closed_until - now)]
+        if rates.parallel is not None and len(self.held) >= _left_of(rates.parallel, kept):
+            return max(PARALLEL_RECHECK_S, *waits)
+        if wish.only_idle:
+            waits.append(max(0.0, self.contended_at + IDLE_AFTER_S - now))
         for level, rate, amount in zip(self.levels, self.effective(rates), cost.amounts, strict=True):
             if rate is None:
                 continue
@@ -182,26 +211,36 @@ class LimitState:
     def reserved(self, rates: Rates, name: str, cost: Cost, expires_at: float) -> Self:
         """Give the state after the reservation ``name`` was granted."""
         taken = self._moved(rates, cost.amounts, -1.0, held={**self.held, name: expires_at})
-        return replace(taken, granted=self.granted + 1)
+        return replace(taken, granted=self.granted + 1, flow=_added(self.flow, cost.amounts))
 
-    def waiting(self) -> Self:
-        """Give the state after a reservation had to wait."""
-        return replace(self, is_wanted=True)
+    def waiting(self, wish: "Wish", now: float) -> Self:
+        """Give the state after a reservation had to wait for the limits."""
+        return replace(self, is_wanted=True, contended_at=self.contended_at if wish.only_idle else now)
 
-    def settled(self, rates: Rates, name: str, estimate: Cost, actual: Cost, seen: Sighting) -> Self:
+    def settled(self, terms: "Terms", name: str, estimate: Cost, actual: Cost, end: "CallEnd", now: float) -> Self:
         """Give the state after the call of a reservation; a second settling changes nothing."""
         if name not in self.held:
             return self
-        held = {other: end for other, end in self.held.items() if other != name}
+        granted_at = self.held[name] - terms.lifetime_s
+        held = {other: ends for other, ends in self.held.items() if other != name}
         requests, tokens = (before - after for before, after in zip(estimate.amounts, actual.amounts, strict=True))
-        corrected = self._corrected(rates, seen)
-        return corrected._moved(rates, (requests, tokens), 1.0, held)  # noqa: SLF001 - a state of its own kind
+        corrected = self._corrected(terms.rates, end.seen)
+        moved = corrected._moved(terms.rates, (requests, tokens), 1.0, held)  # noqa: SLF001 - a state of its own kind
+        return replace(
+            moved,
+            flow=_added(self.flow, (-requests, -tokens)),
+            latency_s=self._averaged(now - granted_at) if end.was_answered else self.latency_s,
+            circuit=self.circuit.after(end.health, granted_at, terms.breaker, now),
+        )
 
-    def refused(self, name: str, now: float, retry_after_s: float) -> Self:
+    def refused(self, terms: "Terms", name: str, retry_after_s: float, now: float) -> Self:
         """Give the state after the provider refused the call of a reservation (429) at ``now``."""
         held = {other: end for other, end in self.held.items() if other != name}
         closed_until = max(self.closed_until, now + max(retry_after_s, SHORTEST_REST_S))
         closed = replace(self, held=held, closed_until=closed_until, refusals=self.refusals + 1)
+        if name in self.held:  # who counts calls is alive
+            granted_at = self.held[name] - terms.lifetime_s
+            closed = replace(closed, circuit=self.circuit.after(Health.GOOD, granted_at, terms.breaker, now))
         return closed if now - self.cut_at < CUT_AT_MOST_EVERY_S else closed._cut(now)  # noqa: SLF001 - a state of its own kind
 
     def _cut(self, now: float) -> Self:
@@ -229,6 +268,9 @@ class LimitState:
         )
         return replace(self, share=share, levels=levels)
 
+    def _averaged(self, latency_s: float) -> float:
+        return self.latency_s + LATENCY_NEWS * (latency_s - self.latency_s) if self.latency_s else latency_s
+
     def _moved(self, rates: Rates, amounts: tuple[float, float], sign: float, held: Mapping[str, float]) -> Self:
         levels = tuple(
             level if rate is None else min(rate * CAPACITY_S, level + sign * amount)
@@ -238,44 +280,118 @@ class LimitState:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What is fixed of a deployment. ``lifetime_s``: seconds after which a reservation that nobody settled is forgotten."""
+
+    rates: Rates
+    breaker: BreakerPolicy
+    lifetime_s: float
+
+    @classmethod
+    def of(cls, deployment: Deployment, breaker: BreakerPolicy) -> Self:
+        """Give those of a deployment whose lane has this breaker."""
+        return cls(Rates.of(deployment.limits), breaker, RESERVATION_S + deployment.timeout_s)
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnd:
+    """How a call ended.
+
+    health: what it says of the deployment. was_answered: there was an answer, so its latency counts.
+    seen: what its headers say of the provider's own count.
+    """
+
+    health: Health
+    was_answered: bool = False
+    seen: Sighting = Sighting()
+
+
+def asking_order(strategy: RoutingStrategy, orders: Sequence[int], states: Sequence[LimitState]) -> list[int]:
+    """Give the places of the candidates in the order in which they are asked for capacity.
+
+    The candidates come as the worker ranked them (by chance and weight, or by price), lower ``orders`` first. By load or by
+    latency they are ranked here, where everybody's calls are known; who was never measured goes first, to be measured.
+    """
+
+    def metric(state: LimitState) -> float:
+        if strategy is RoutingStrategy.LEAST_BUSY:
+            return len(state.held)
+        return state.latency_s if strategy is RoutingStrategy.LATENCY else 0.0
+
+    return sorted(range(len(states)), key=lambda place: (orders[place], metric(states[place]), place))
+
+
+def _left_of(parallel: int, kept: float) -> int:
+    """Give the calls at once that are left to those who must leave the share ``kept``: one at least, if there is one."""
+    return min(parallel, max(1, math.floor(parallel * (1 - kept) + ROUNDING)))
+
+
+def _added(flow: tuple[float, float], amounts: tuple[float, float]) -> tuple[float, float]:
+    return (flow[0] + amounts[0] / FLOW_S, flow[1] + amounts[1] / FLOW_S)
+
+
+@dataclass(frozen=True, slots=True)
 class Reservation:
-    """The right to make one call of one deployment. ``name`` makes repeating a lost request harmless."""
+    """The right to make one call of one deployment. ``name`` makes repeating a lost request harmless.
+
+    is_probe: it is the one call by which a breaker finds out whether the deployment is back.
+    """
 
     name: str
     lane: str
     deployment: Deployment
+    breaker: BreakerPolicy
     cost: Cost
+    is_probe: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """No candidate has capacity; the first will in ``seconds``, if nobody else takes it."""
+    """No candidate has capacity; the first will in ``seconds``, if nobody else takes it.
+
+    is_down: the breakers of all of them let nothing through, so it is no matter of limits.
+    """
 
     seconds: float
+    is_down: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a call asks for: a name of its own, its estimated cost, and the share that must be left for higher classes."""
+    """What a call asks for: a name of its own, its estimated cost, and what it must leave to others.
+
+    kept: the share of every limit that must be left for higher classes. only_idle: nothing that others wait for.
+    """
 
     name: str
     cost: Cost
     kept: float = 0.0
+    only_idle: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The deployments of a lane that would do for a call, the best first, and in which order they are asked."""
+
+    lane: str
+    deployments: tuple[Deployment, ...]
+    strategy: RoutingStrategy = RoutingStrategy.SIMPLE_SHUFFLE
+    breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
 
 
 class RateLimits(Protocol):
     """The port to the limits of all deployments. Each call is one atomic step, by the store's own clock."""
 
-    async def reserve(self, lane: str, candidates: tuple[Deployment, ...], wish: Wish) -> Reservation | Wait:
-        """Reserve on the first of the candidates (in order) that has capacity now."""
+    async def reserve(self, candidates: Candidates, wish: Wish) -> Reservation | Wait:
+        """Reserve on the first of the candidates (in their asking order) that has capacity now."""
         ...
 
-    async def settle(self, reservation: Reservation, actual: Cost, seen: Sighting) -> None:
-        """Note what the call really took and what the provider said of its count."""
+    async def settle(self, reservation: Reservation, actual: Cost, end: CallEnd) -> BreakerState | None:
+        """Note what the call really took and how it ended; give the breaker's new state if that changed it."""
         ...
 
     async def refuse(self, reservation: Reservation, retry_after_s: float) -> None:
-        """Note that the provider refused the call (429)."""
+        """Note that the provider refused the call (429); its breaker takes that for a sign of life."""
         ...
 
     async def look(self, lane: str, deployments: tuple[Deployment, ...]) -> tuple[LimitState, ...]:

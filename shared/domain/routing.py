@@ -1,8 +1,8 @@
 """Which deployment of a lane gets a call."""
 
 from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
 
@@ -92,13 +92,24 @@ def serves_region(deployment: Deployment, region: str | None) -> bool:
     return place == region.lower() or place.startswith(f"{region.lower()}-")
 
 
-def ranked(deployments: Sequence[Deployment], tried: AbstractSet[str], uniform: Uniform) -> tuple[Deployment, ...]:
-    """Put the deployments that may get the next attempt in order, the best first; not empty.
+def ranked(deployments: Sequence[Deployment], strategy: RoutingStrategy, uniform: Uniform) -> tuple[Deployment, ...]:
+    """Put the deployments that may be called in order, the best first: lower ``order`` first, and within it by strategy.
 
-    LiteLLM's simple-shuffle: lower ``order`` first, by weight within it. Those in ``tried`` (ids that already
-    failed this job) are left out as long as there are others.
+    By cost that is the cheaper one, those without a known price last. Otherwise it is LiteLLM's simple-shuffle, by chance
+    and weight; by load and by latency, which only the store knows of the whole cluster, it decides among equals.
     """
-    left = [deployment for deployment in deployments if deployment.id not in tried] or list(deployments)
+    shuffled = _shuffled(list(deployments), uniform)
+    if strategy is RoutingStrategy.COST:
+        return tuple(sorted(shuffled, key=lambda deployment: (deployment.order, *_dearness(deployment))))
+    return shuffled
+
+
+def _dearness(deployment: Deployment) -> tuple[bool, Decimal]:
+    price = deployment.price
+    return (True, Decimal(0)) if price is None else (False, price.input_per_token + price.output_per_token)
+
+
+def _shuffled(left: list[Deployment], uniform: Uniform) -> tuple[Deployment, ...]:
     ranking: list[Deployment] = []
     while left:
         first = min(deployment.order for deployment in left)

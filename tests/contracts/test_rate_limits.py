@@ -11,12 +11,26 @@ from hypothesis import strategies as st
 
 from shared.adapters.redis.connection import Client, connect
 from shared.adapters.redis.rate_limits import RedisRateLimits
-from shared.domain.rate_limit import Cost, LimitState, Rates, Reservation, Sighting, Wait, Wish
-from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment
+from shared.domain.circuit import BreakerPolicy, BreakerState, Health
+from shared.domain.rate_limit import (
+    CallEnd,
+    Candidates,
+    Cost,
+    LimitState,
+    Reservation,
+    Sighting,
+    Terms,
+    Wait,
+    Wish,
+    asking_order,
+)
+from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment, RoutingStrategy
 from tests.clock import ManualClock
 
 LANE = "gpt-4o"
 ONE = Cost()
+WELL = CallEnd(Health.GOOD)
+FAILED = CallEnd(Health.BAD)
 
 
 def deployment(name: str = "d1", **limits: int | None) -> Deployment:
@@ -38,7 +52,7 @@ class Rig:
         """Reserve until the first wait."""
         granted: list[Reservation] = []
         for _ in range(attempts):
-            answer = await self.limits().reserve(LANE, candidates, Wish(f"wish-{next(self.numbers)}", cost))
+            answer = await self.limits().reserve(Candidates(LANE, candidates), Wish(f"wish-{next(self.numbers)}", cost))
             if isinstance(answer, Wait):
                 break
             granted.append(answer)
@@ -54,7 +68,7 @@ async def rig(valkey_url: str) -> AsyncIterator[Rig]:
 
 async def test_a_bucket_that_nothing_is_known_of_is_empty(rig: Rig) -> None:
     """Row 10: a restarted store causes no burst."""
-    answer = await rig.limits().reserve(LANE, (deployment(requests_per_minute=600),), Wish("a", Cost()))
+    answer = await rig.limits().reserve(Candidates(LANE, (deployment(requests_per_minute=600),)), Wish("a", Cost()))
     assert isinstance(answer, Wait)
     assert answer.seconds == pytest.approx(0.1)
 
@@ -75,10 +89,10 @@ async def test_a_repeated_reservation_takes_nothing_more(rig: Rig) -> None:
     await rig.grants(limited)
     rig.clock.seconds += 10
     wish = Wish("same", Cost())
-    first, second = [await rig.limits().reserve(LANE, (limited,), wish) for _ in range(2)]
+    first, second = [await rig.limits().reserve(Candidates(LANE, (limited,)), wish) for _ in range(2)]
     assert first == second
     assert isinstance(first, Reservation)
-    assert isinstance(await rig.limits().reserve(LANE, (limited,), Wish("other", Cost())), Wait)
+    assert isinstance(await rig.limits().reserve(Candidates(LANE, (limited,)), Wish("other", Cost())), Wait)
 
 
 async def test_a_dead_workers_slot_is_free_again_after_a_while(rig: Rig) -> None:
@@ -100,7 +114,7 @@ async def test_what_was_reserved_and_not_used_is_given_back_once(rig: Rig) -> No
     [reservation] = await rig.grants(limited, cost=Cost(1, 300, 200), attempts=1)
     assert await rig.grants(limited, cost=Cost(1, 10, 0)) == []
     for _ in range(3):
-        await rig.limits().settle(reservation, Cost(1, 50, 50), Sighting())
+        await rig.limits().settle(reservation, Cost(1, 50, 50), WELL)
     assert sum(granted.cost.tokens for granted in await rig.grants(limited, cost=Cost(1, 10, 0))) == 400
 
 
@@ -109,8 +123,8 @@ async def test_what_was_used_beyond_the_reservation_is_paid_before_the_next(rig:
     await rig.grants(limited)
     rig.clock.seconds += 1
     [reservation] = await rig.grants(limited, cost=Cost(1, 100, 0), attempts=1)
-    await rig.limits().settle(reservation, Cost(1, 100, 1_400), Sighting())
-    answer = await rig.limits().reserve(LANE, (limited,), Wish("next", Cost(1, 100, 0)))
+    await rig.limits().settle(reservation, Cost(1, 100, 1_400), WELL)
+    answer = await rig.limits().reserve(Candidates(LANE, (limited,)), Wish("next", Cost(1, 100, 0)))
     assert isinstance(answer, Wait)
     assert answer.seconds == pytest.approx(1.1)
 
@@ -125,14 +139,16 @@ async def test_the_second_deployment_is_taken_when_the_first_is_full(rig: Rig) -
 async def test_a_limit_of_nothing_lets_nothing_through(rig: Rig) -> None:
     closed = deployment(requests_per_minute=0)
     rig.clock.seconds += 1_000
-    assert await rig.limits().reserve(LANE, (closed,), Wish("a", Cost())) == Wait(3_600)
+    assert await rig.limits().reserve(Candidates(LANE, (closed,)), Wish("a", Cost())) == Wait(3_600)
 
 
 async def test_lower_classes_leave_the_reserve_to_interactive_work(rig: Rig) -> None:
     limited = deployment(requests_per_minute=6_000)
     await rig.grants(limited)
     rig.clock.seconds += 1
-    bulk = [await rig.limits().reserve(LANE, (limited,), Wish(f"b{n}", Cost(), kept=0.1)) for n in range(50)]
+    bulk = [
+        await rig.limits().reserve(Candidates(LANE, (limited,)), Wish(f"b{n}", Cost(), kept=0.1)) for n in range(50)
+    ]
     assert sum(isinstance(answer, Reservation) for answer in bulk) == 45
     assert len(await rig.grants(limited)) == 5
 
@@ -143,7 +159,7 @@ async def test_a_refusal_closes_the_deployment_for_as_long_as_the_provider_asks(
     rig.clock.seconds += 1
     [reservation] = await rig.grants(limited, attempts=1)
     await rig.limits().refuse(reservation, retry_after_s=7)
-    answer = await rig.limits().reserve(LANE, (limited,), Wish("next", Cost()))
+    answer = await rig.limits().reserve(Candidates(LANE, (limited,)), Wish("next", Cost()))
     assert isinstance(answer, Wait)
     assert answer.seconds == pytest.approx(7)
 
@@ -153,7 +169,7 @@ async def test_the_providers_own_limit_replaces_a_higher_one(rig: Rig) -> None:
     await rig.grants(limited)
     rig.clock.seconds += 1
     [reservation] = await rig.grants(limited, attempts=1)
-    await rig.limits().settle(reservation, Cost(), Sighting(per_second=(50.0, None)))
+    await rig.limits().settle(reservation, Cost(), CallEnd(Health.GOOD, seen=Sighting(per_second=(50.0, None))))
     rig.clock.seconds += 0.1
     assert len(await rig.grants(limited)) == 25
 
@@ -182,7 +198,7 @@ async def test_a_lower_real_limit_is_found_with_few_refusals_and_used(rig: Rig, 
         for reservation in await rig.grants(limited):
             if level >= 1:
                 level, served = level - 1, served + 1
-                await rig.limits().settle(reservation, Cost(), Sighting())
+                await rig.limits().settle(reservation, Cost(), WELL)
             else:
                 refused += 1
                 await rig.limits().refuse(reservation, (1 - level) / allowed)
@@ -195,7 +211,7 @@ async def test_fifty_workers_at_once_get_no_more_than_there_is(rig: Rig) -> None
     await rig.grants(limited)
     rig.clock.seconds += 1
     answers = await asyncio.gather(
-        *(rig.limits().reserve(LANE, (limited,), Wish(f"w{number}", Cost())) for number in range(50))
+        *(rig.limits().reserve(Candidates(LANE, (limited,)), Wish(f"w{number}", Cost())) for number in range(50))
     )
     assert sum(isinstance(answer, Reservation) for answer in answers) == 5
 
@@ -208,84 +224,122 @@ LIMITS = st.builds(
     st.sampled_from([None, 1, 5]),
 )
 OPTIONAL = st.sampled_from([None, 0.0, 0.5, 40.0])
+SIGHTINGS = st.just(Sighting()) | st.builds(Sighting, st.tuples(OPTIONAL, OPTIONAL), st.tuples(OPTIONAL, OPTIONAL))
 STEPS = st.lists(
     st.one_of(
         st.tuples(
-            st.just("reserve"), st.builds(Cost, st.just(1.0), AMOUNTS, AMOUNTS), st.sampled_from([0.0, 0.1, 1.0])
+            st.just("reserve"),
+            st.builds(Cost, st.just(1.0), AMOUNTS, AMOUNTS),
+            st.sampled_from([(0.0, False), (0.1, False), (1.0, False), (0.5, True)]),
         ),
         st.tuples(
             st.just("settle"),
             st.builds(Cost, st.just(1.0), AMOUNTS, AMOUNTS),
-            st.builds(Sighting, st.tuples(OPTIONAL, OPTIONAL), st.tuples(OPTIONAL, OPTIONAL)),
+            st.builds(CallEnd, st.sampled_from(Health), st.booleans(), SIGHTINGS),
         ),
         st.tuples(st.just("refuse"), st.sampled_from([0.0, 0.25, 5.0]), st.none()),
         st.tuples(st.just("pass"), st.sampled_from([0.001, 0.125, 1.0, 40.0, 400.0]), st.none()),
     ),
-    max_size=40,
+    max_size=60,
 )
 
 
 class Specification:
     """The same schedule, run on the specification alone."""
 
-    def __init__(self, candidates: tuple[Deployment, ...]) -> None:
-        self._rates = [Rates.of(candidate.limits) for candidate in candidates]
-        self._states: list[LimitState | None] = [None] * len(candidates)
+    def __init__(self, candidates: Candidates) -> None:
+        self._candidates = candidates
+        self._terms = [Terms.of(deployment, candidates.breaker) for deployment in candidates.deployments]
+        self._states: list[LimitState | None] = [None] * len(self._terms)
 
-    def reserve(self, wish: Wish, now: float) -> int | float:
-        """The candidate's place, or the seconds to wait as a float."""
-        shortest = 3_600.0
-        for place, rates in enumerate(self._rates):
-            state = self._now(place, now)
-            wait = state.wait_s(rates, wish.cost, wish.kept, now)
-            if wait == 0:
-                self._states[place] = state.reserved(rates, wish.name, wish.cost, now + 310)
-                return place
-            self._states[place] = state.waiting()
-            shortest = min(shortest, wait) if place else wait
-        return shortest
+    def reserve(self, wish: Wish, now: float) -> tuple[int, bool] | Wait:
+        """The candidate's place and whether it is a probe, or the wait."""
+        states = [self._now(place, now) for place in range(len(self._terms))]
+        orders = [deployment.order for deployment in self._candidates.deployments]
+        waits: list[float] = []
+        is_down = True
+        for place in asking_order(self._candidates.strategy, orders, states):
+            state, terms = states[place], self._terms[place]
+            wait, down = state.wait_s(terms.rates, wish, now), state.breaker_wait_s(terms.lifetime_s, now)
+            if wait == down == 0:
+                self._states[place] = state.reserved(terms.rates, wish.name, wish.cost, now + terms.lifetime_s)
+                return place, state.circuit.open_until > 0
+            if down == 0:
+                self._states[place] = state.waiting(wish, now)
+                is_down = False
+            waits.append(max(wait, down))
+        return Wait(min(waits), is_down)
 
-    def settle(self, place: int, reservation: Reservation, actual: Cost, seen: Sighting, now: float) -> None:
+    def settle(self, place: int, reservation: Reservation, actual: Cost, end: CallEnd, now: float) -> None:
         state = self._now(place, now)
-        self._states[place] = state.settled(self._rates[place], reservation.name, reservation.cost, actual, seen)
+        settled = state.settled(self._terms[place], reservation.name, reservation.cost, actual, end, now)
+        if settled is not state:
+            self._states[place] = settled
 
     def refuse(self, place: int, reservation: Reservation, retry_after_s: float, now: float) -> None:
-        self._states[place] = self._now(place, now).refused(reservation.name, now, retry_after_s)
+        refused = self._now(place, now).refused(self._terms[place], reservation.name, retry_after_s, now)
+        self._states[place] = refused
+
+    def breaker(self, place: int, now: float) -> BreakerState:
+        return self._now(place, now).circuit.state(now)
 
     def _now(self, place: int, now: float) -> LimitState:
-        rates = self._rates[place]
+        rates = self._terms[place].rates
         return (self._states[place] or LimitState.missing(rates, now)).advanced(rates, now)
 
 
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(LIMITS, min_size=1, max_size=3), STEPS)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(LIMITS, st.sampled_from([1, 2])), min_size=1, max_size=3),
+    st.sampled_from(RoutingStrategy),
+    STEPS,
+)
 async def test_any_schedule_has_the_same_answers_as_the_specification(
-    rig: Rig, limits: list[ConfiguredLimits], steps: list[tuple[object, ...]]
+    rig: Rig,
+    limits: list[tuple[ConfiguredLimits, int]],
+    strategy: RoutingStrategy,
+    steps: list[tuple[object, ...]],
 ) -> None:
     await rig.client.execute_command("FLUSHDB")
     rig.clock.seconds = 1_700_000_000.0
-    candidates = tuple(replace(deployment(f"d{place}"), limits=limit) for place, limit in enumerate(limits))
+    deployments = tuple(
+        replace(deployment(f"d{place}"), limits=limit, order=order) for place, (limit, order) in enumerate(limits)
+    )
+    candidates = Candidates(LANE, deployments, strategy, BreakerPolicy(allowed_fails=1))
     model, real, made = Specification(candidates), rig.limits(), list[tuple[int, Reservation]]()
     for number, (kind, one, other) in enumerate(steps):
         now = rig.clock.now()
         match kind, one, other:
-            case "reserve", Cost() as cost, float(kept):
-                wish = Wish(f"r{number}", cost, kept)
-                expected, answer = model.reserve(wish, now), await real.reserve(LANE, candidates, wish)
+            case "reserve", Cost() as cost, (float(kept), bool(only_idle)):
+                wish = Wish(f"r{number}", cost, kept, only_idle)
+                expected, answer = model.reserve(wish, now), await real.reserve(candidates, wish)
                 if isinstance(answer, Wait):
-                    assert answer.seconds == pytest.approx(expected, rel=1e-6, abs=1e-6)
-                    assert isinstance(expected, float)
+                    assert isinstance(expected, Wait)
+                    assert answer.is_down == expected.is_down
+                    assert answer.seconds == pytest.approx(expected.seconds, rel=1e-6, abs=1e-6)
                 else:
-                    assert candidates[int(expected)] == answer.deployment
-                    assert isinstance(expected, int)
-                    made.append((int(expected), answer))
-            case "settle", Cost() as actual, Sighting() as seen if made:
+                    assert not isinstance(expected, Wait)
+                    assert (deployments[expected[0]], expected[1]) == (answer.deployment, answer.is_probe)
+                    made.append((expected[0], answer))
+            case "settle", Cost() as actual, CallEnd() as end if made:
                 place, reservation = made[number % len(made)]
-                model.settle(place, reservation, actual, seen, now)
-                await real.settle(reservation, actual, seen)
+                before = model.breaker(place, now)
+                model.settle(place, reservation, actual, end, now)
+                after = model.breaker(place, now)
+                assert await real.settle(reservation, actual, end) == (None if after is before else after)
             case "refuse", float(retry_after_s), _ if made:
                 place, reservation = made[number % len(made)]
                 model.refuse(place, reservation, retry_after_s, now)
                 await real.refuse(reservation, retry_after_s)
             case "pass", float(seconds), _:
                 rig.clock.seconds += seconds
+    now = rig.clock.now()
+    seen = await real.look(LANE, deployments)
+    for place, state in enumerate(seen):
+        expected_state = model._now(place, now)
+        assert state.flow == pytest.approx(expected_state.flow, rel=1e-6, abs=1e-6)
+        assert state.latency_s == pytest.approx(expected_state.latency_s, rel=1e-5, abs=1e-5)
+        assert state.circuit == replace(
+            expected_state.circuit, opened_at=state.circuit.opened_at, open_until=state.circuit.open_until
+        )
+        assert state.held.keys() == expected_state.held.keys()

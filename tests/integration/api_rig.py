@@ -193,7 +193,7 @@ class Api:
         assert job is not None
         claim = await self.store.claim(job.spec, "worker-1")
         outcome = Outcome(JobStatus.SUCCEEDED, response=ANSWER, usage=Usage(3, 4), served_by="gpt-4o-mini-1")
-        assert await self.store.finish(job.spec, claim.fence, outcome, None)
+        assert await self.store.finish(job.spec, claim.fence, outcome, ())
 
     async def job(self, job_id: str, team: str = TEAM) -> Job:
         job = await self.store.get(team, job_id)

@@ -8,8 +8,9 @@ import pytest
 
 from shared.adapters.redis.connection import connect
 from shared.adapters.redis.rate_limits import RedisRateLimits
+from shared.domain.circuit import Health
 from shared.domain.lanes import DEFAULT_WEIGHTS, JobClass
-from shared.domain.rate_limit import Cost, Reservation, Sighting, Wish
+from shared.domain.rate_limit import CallEnd, Candidates, Cost, Reservation, Wish
 from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment
 from shared.domain.turns import Turns
 from workers.quota_gate import Applicant, LaneBlocked, QuotaGate
@@ -28,7 +29,7 @@ class Rig:
     through: list[str] = field(default_factory=list)
 
     async def pass_through(self, name: str, job_class: str, target: Deployment) -> Reservation:
-        applicant = Applicant(name, JobClass(job_class), (target,), Wish(name, Cost()))
+        applicant = Applicant(JobClass(job_class), Candidates(LANE, (target,)), Wish(name, Cost()))
         reservation = await self.gate.pass_through(applicant)
         self.through.append(name)
         return reservation
@@ -38,7 +39,7 @@ class Rig:
 async def rig(valkey_url: str) -> AsyncIterator[Rig]:
     client = connect(valkey_url)
     limits = RedisRateLimits(client)
-    yield Rig(limits, QuotaGate(LANE, limits, Turns(DEFAULT_WEIGHTS)))
+    yield Rig(limits, QuotaGate(limits, Turns(DEFAULT_WEIGHTS)))
     await client.aclose()
 
 
@@ -66,5 +67,5 @@ async def test_a_cancelled_job_holds_no_reservation(rig: Rig) -> None:
     await asyncio.sleep(0)
     second.cancel()
     await asyncio.gather(second, return_exceptions=True)
-    await rig.limits.settle(first, Cost(), Sighting())
+    await rig.limits.settle(first, Cost(), CallEnd(Health.GOOD))
     assert (await rig.pass_through("third", "standard", one_at_a_time)).name == "third"

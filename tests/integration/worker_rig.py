@@ -16,6 +16,7 @@ from shared.adapters.redis.rate_limits import RedisRateLimits
 from shared.adapters.redis.worker_leases import RedisWorkerLeases
 from shared.adapters.streams.work_queue import StreamsWorkQueue
 from shared.domain.catalog import Catalog, Lane
+from shared.domain.class_shares import ClassShares
 from shared.domain.clock import SystemClock
 from shared.domain.events import Event
 from shared.domain.ids import new_id
@@ -33,7 +34,8 @@ from workers.executor import Executor, ExecutorParts
 from workers.pipeline import assemble, stages
 from workers.quota_gate import QuotaGate
 from workers.room import Room
-from workers.stages.capacity import Capacity
+from workers.stages.capacity import Capacity, LimitParts
+from workers.stages.fallbacks import Fallbacks
 from workers.worker import WorkerParts
 
 TEAM = "default"
@@ -49,19 +51,22 @@ class Rig:
     intake: Intake
     clock: SystemClock = field(default_factory=SystemClock)
     events: list[Event] = field(default_factory=list)
+    others: tuple[Lane, ...] = ()
 
     @property
     def catalog(self) -> Catalog:
-        return Catalog({self.lane.name: self.lane})
+        return Catalog({lane.name: lane for lane in (self.lane, *self.others)})
 
     def executor(self, worker: str = "worker-1") -> Executor:
         """A worker's executor."""
         parts = self.parts
-        gate = QuotaGate(self.lane.name, parts.limits, Turns(DEFAULT_WEIGHTS))
-        capacity = Capacity(parts.limits, {self.lane.name: gate}, {self.lane.name: Room()}, interactive_reserve=0.1)
+        emit = self.events.append
+        gates = {name: QuotaGate(parts.limits, Turns(DEFAULT_WEIGHTS)) for name in self.catalog.lanes}
+        rooms = {name: Room() for name in self.catalog.lanes}
+        capacity = Capacity(LimitParts(parts.limits, gates, rooms, ClassShares(), self.clock, emit))
         return Executor(
             ExecutorParts(worker, parts.store, parts.leases, parts.queue, self.clock, self.events.append),
-            assemble(stages(parts.cache, capacity, parts.clients, self.clock, self.events.append)),
+            assemble(stages(parts.cache, Fallbacks(self.catalog, emit), capacity, parts.clients, self.clock, emit)),
         )
 
     async def submit(self, text: str, **changes: object) -> JobSpec:
@@ -113,7 +118,7 @@ async def worker_rig(store_url: str, retry: RetryPolicy, deployments: int = 1) -
         stack.push_async_callback(queue.close)
         http = OpenAIHttpClient()
         stack.push_async_callback(http.close)
-        lane = Lane("sim", tuple(_deployment(number, provider.url) for number in range(deployments)), retry)
+        lane = Lane("sim", tuple(sim_deployment(number, provider.url) for number in range(deployments)), retry)
         await queue.declare([lane.name])
         parts = WorkerParts(
             RedisJobStore(client),
@@ -127,11 +132,12 @@ async def worker_rig(store_url: str, retry: RetryPolicy, deployments: int = 1) -
         yield Rig(parts, lane, provider, queue.intake(lane.name, DEFAULT_WEIGHTS, 8), events=events)
 
 
-def _deployment(number: int, url: str) -> Deployment:
+def sim_deployment(number: int, url: str, lane: str = "sim") -> Deployment:
+    """A deployment of the simulated provider, whose model there is ``<lane>-<number>``."""
     return Deployment(
-        f"sim/{number}",
-        "sim",
-        f"openai/sim-{number}",
+        f"{lane}/{number}",
+        lane,
+        f"openai/{lane}-{number}",
         ClientKind.HTTP,
         api_base=url,
         api_key="sk-sim",

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.errors import ContextWindowExceeded, InvalidRequest, Overloaded, ProviderError, RateLimited
+from shared.domain.errors import InvalidRequest, Overloaded, ProviderError, RateLimited
 from shared.domain.job import Attempt
 from shared.domain.retry import GiveUp, RetryAfter, RetryDecision, RetryPolicy
 
@@ -17,34 +17,42 @@ def attempts(*outcomes: str) -> list[Attempt]:
     return [Attempt("d", 0, 1, outcome) for outcome in outcomes]
 
 
-def decide(error: ProviderError, history: list[Attempt], *, others_left: bool = False) -> RetryDecision:
-    return POLICY.after_failure(error, history, others_left=others_left, now=100, deadline=None, uniform=highest)
+def decide(error: ProviderError, history: list[Attempt], *, may_come_back: bool = True) -> RetryDecision:
+    return POLICY.after_failure(error, history, may_come_back=may_come_back, now=100, deadline=None, uniform=highest)
 
 
-def test_the_backoff_doubles_up_to_its_cap() -> None:
+def test_the_backoff_doubles_with_each_run_up_to_its_cap() -> None:
     policy = RetryPolicy(max_attempts=99, base_s=1, cap_s=8)
     delays = [
         policy.after_failure(
-            Overloaded(), attempts(*["overloaded"] * n), others_left=False, now=0, deadline=None, uniform=highest
+            Overloaded(), attempts(*["overloaded"] * n), may_come_back=True, now=0, deadline=None, uniform=highest
         )
         for n in range(1, 7)
     ]
     assert delays == [RetryAfter(d) for d in (1, 2, 4, 8, 8, 8)]
 
 
-def test_a_job_is_given_up_after_its_last_attempt() -> None:
-    assert isinstance(decide(Overloaded(), attempts(*["overloaded"] * 3)), RetryAfter)
-    assert isinstance(decide(Overloaded(), attempts(*["overloaded"] * 4)), GiveUp)
+def test_a_run_over_many_deployments_counts_once_for_the_backoff() -> None:
+    history = [Attempt(name, 0, 1, "overloaded") for name in ("a", "b", "c", "a", "b", "c")]
+    assert decide(Overloaded(), history) == RetryAfter(2)
+
+
+def test_a_lane_is_tried_no_more_than_allowed() -> None:
+    assert POLICY.allows(attempts(*["overloaded"] * 3))
+    assert not POLICY.allows(attempts(*["overloaded"] * 4))
 
 
 def test_being_rate_limited_is_not_held_against_a_job() -> None:
-    history = attempts(*["rate_limited"] * 50, *["overloaded"] * 3)
-    assert isinstance(decide(Overloaded(), history), RetryAfter)
-    assert isinstance(decide(RateLimited(), history), RetryAfter)
+    assert POLICY.allows(attempts(*["rate_limited"] * 50, *["overloaded"] * 3))
+
+
+def test_having_been_a_probe_is_not_held_against_a_job() -> None:
+    probes = [Attempt("d", 0, 1, "overloaded", is_probe=True)] * 50
+    assert POLICY.allows([*probes, *attempts(*["overloaded"] * 3)])
 
 
 def test_a_job_that_is_always_rate_limited_ends() -> None:
-    assert isinstance(decide(RateLimited(), attempts(*["rate_limited"] * 100)), GiveUp)
+    assert not POLICY.allows(attempts(*["rate_limited"] * 100))
 
 
 def test_the_providers_own_wait_is_a_floor() -> None:
@@ -52,20 +60,14 @@ def test_the_providers_own_wait_is_a_floor() -> None:
     assert decision == RetryAfter(21)
 
 
-def test_a_request_that_no_one_can_answer_is_not_tried_again() -> None:
-    assert isinstance(decide(InvalidRequest(), attempts("invalid_request"), others_left=True), GiveUp)
-
-
-def test_where_only_another_deployment_helps_it_is_tried_at_once() -> None:
-    history = attempts("context_length_exceeded")
-    assert decide(ContextWindowExceeded(), history, others_left=True) == RetryAfter(0)
-    assert isinstance(decide(ContextWindowExceeded(), history), GiveUp)
+def test_a_request_that_nothing_can_help_is_given_up() -> None:
+    assert isinstance(decide(InvalidRequest(), attempts("invalid_request"), may_come_back=False), GiveUp)
 
 
 def test_a_wait_beyond_the_deadline_is_not_begun() -> None:
     history = attempts("overloaded")
-    in_time = POLICY.after_failure(Overloaded(), history, others_left=False, now=100, deadline=101.5, uniform=highest)
-    too_late = POLICY.after_failure(Overloaded(), history, others_left=False, now=100, deadline=101, uniform=highest)
+    in_time = POLICY.after_failure(Overloaded(), history, may_come_back=True, now=100, deadline=101.5, uniform=highest)
+    too_late = POLICY.after_failure(Overloaded(), history, may_come_back=True, now=100, deadline=101, uniform=highest)
     assert (in_time, type(too_late)) == (RetryAfter(1), GiveUp)
 
 
@@ -74,7 +76,7 @@ def test_the_jitter_is_full(step: int, share: float) -> None:
     decision = POLICY.after_failure(
         Overloaded(),
         attempts(*["overloaded"] * step),
-        others_left=False,
+        may_come_back=True,
         now=0,
         deadline=None,
         uniform=lambda low, high: low + share * (high - low),

@@ -1,70 +1,118 @@
 """The providers' limits as a stage: a call is made only when there is capacity for it, and settled afterwards."""
 
+import asyncio
 import random
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
 
+from shared.domain.circuit import Health
+from shared.domain.class_shares import ClassShares, Restraint
+from shared.domain.clock import Clock
 from shared.domain.errors import ProviderError, RateLimited, StoreUnavailable
-from shared.domain.lanes import Priority
-from shared.domain.rate_limit import Cost, RateLimits, Reservation, Sighting, Wish
+from shared.domain.events import BreakerMoved, Emit
+from shared.domain.lanes import JobClass
+from shared.domain.rate_limit import CallEnd, Candidates, Cost, RateLimits, Reservation, Wish
 from shared.domain.routing import ranked
 from shared.domain.sightings import sighting
 from shared.domain.token_estimate import TokenEstimator
-from workers.quota_gate import Applicant, QuotaGate
+from workers.quota_gate import LONG_WAIT_S, Applicant, QuotaGate
 from workers.room import Room
 from workers.task import Answer, Proceed, Task
 
+NOT_IDLE_REST_S: Final = 30.0
+"""Seconds for which a worker takes no more of a deferrable class that found nothing idle."""
+
+
+class NothingIdle(Exception):
+    """Deferrable work waited in vain for capacity that nobody else wants."""
+
+    def __init__(self, job_class: JobClass, seconds: float) -> None:
+        """``seconds``: after which to look again."""
+        super().__init__(f"nothing idle for {job_class.name}")
+        self.job_class = job_class
+        self.seconds = seconds
+
+
+@dataclass(frozen=True, slots=True)
+class LimitParts:
+    """What the stage works with. ``gates``, ``rooms``: of each lane. ``shares``: what each class leaves to others."""
+
+    limits: RateLimits
+    gates: Mapping[str, QuotaGate]
+    rooms: Mapping[str, Room]
+    shares: ClassShares
+    clock: Clock
+    emit: Emit
+    estimator: TokenEstimator = field(default_factory=TokenEstimator)
+
 
 class Capacity:
-    """Reserves on the best deployment that has capacity; gives back what was not used."""
+    """Reserves on the best candidate that has capacity; gives back what was not used."""
 
-    def __init__(
-        self,
-        limits: RateLimits,
-        gates: Mapping[str, QuotaGate],
-        rooms: Mapping[str, Room],
-        interactive_reserve: float,
-    ) -> None:
-        """``gates``, ``rooms``: of each lane. ``interactive_reserve``: the share of every limit left to such work."""
-        self._limits = limits
-        self._gates = gates
-        self._rooms = rooms
-        self._interactive_reserve = interactive_reserve
-        self._estimator = TokenEstimator()
+    def __init__(self, parts: LimitParts) -> None:
+        """Use the gates of all lanes of this worker."""
+        self._parts = parts
 
     async def __call__(self, task: Task, proceed: Proceed) -> Answer:
-        """Wait for a reservation, proceed with its deployment, settle; raises ``LaneBlocked`` where the wait is long."""
-        reservation = await self._gates[task.lane.name].pass_through(self._applicant(task))
-        self._rooms[task.envelope.spec.lane].leave(task.envelope.spec.id)
+        """Wait for a reservation, proceed with its deployment, settle.
+
+        Raises:
+            LaneBlocked: the wait is long, or the candidates are down and the job has an alternative.
+            NothingIdle: the job is deferrable, and all is in use.
+            ProviderError: the call failed.
+        """
+        reservation = await self._reserve(task)
+        spec = task.envelope.spec
+        self._parts.rooms[spec.lane].leave(spec.id)
         try:
-            answer = await proceed(task.on(reservation.deployment))
+            answer = await proceed(task.on(reservation.deployment, is_probe=reservation.is_probe))
         except RateLimited as error:
             with suppress(StoreUnavailable):
-                await self._limits.refuse(reservation, error.retry_after_s or 0.0)
+                await self._parts.limits.refuse(reservation, error.retry_after_s or 0.0)
             raise
         except BaseException as error:
-            await self._settle(reservation, _taken_in_vain(reservation, error), Sighting())
+            await self._settle(reservation, _taken_in_vain(reservation, error), CallEnd(_health(error)))
             raise
-        await self._settle(reservation, self._taken(task, reservation, answer), sighting(answer.rate_limit_headers))
+        end = CallEnd(Health.GOOD, was_answered=True, seen=sighting(answer.rate_limit_headers))
+        await self._settle(reservation, self._taken(task, reservation, answer), end)
         return answer
 
-    def _applicant(self, task: Task) -> Applicant:
-        spec = task.envelope.spec
-        kept = 0.0 if spec.priority is Priority.INTERACTIVE else self._interactive_reserve
-        cost = self._estimator.cost(task.lane.name, task.envelope.request)
-        name = f"{spec.id}/{task.fence}"
-        candidates = ranked(task.lane.deployments, task.tried, random.uniform)
-        return Applicant(spec.id, task.job_class, candidates, Wish(name, cost, kept))
+    async def _reserve(self, task: Task) -> Reservation:
+        restraint = self._parts.shares.restraint(task.job_class, self._parts.clock.now())
+        waiting = self._parts.gates[task.lane.name].pass_through(self._applicant(task, restraint))
+        if not restraint.only_idle:
+            return await waiting
+        try:
+            async with asyncio.timeout(LONG_WAIT_S):
+                return await waiting
+        except TimeoutError:
+            raise NothingIdle(task.job_class, NOT_IDLE_REST_S) from None
+
+    def _applicant(self, task: Task, restraint: Restraint) -> Applicant:
+        lane = task.lane
+        cost = self._parts.estimator.cost(lane.name, task.envelope.request)
+        name = f"{task.envelope.spec.id}/{task.fence}/{len(task.attempts)}"
+        order = ranked(task.candidates, lane.strategy, random.uniform)
+        return Applicant(
+            task.job_class,
+            Candidates(lane.name, order, lane.strategy, lane.breaker),
+            Wish(name, cost, restraint.kept, restraint.only_idle),
+            task.has_alternative,
+        )
 
     def _taken(self, task: Task, reservation: Reservation, answer: Answer) -> Cost:
         if answer.usage is None:
             return reservation.cost
-        self._estimator.learn(task.lane.name, task.envelope.request, answer.usage)
+        self._parts.estimator.learn(task.lane.name, task.envelope.request, answer.usage)
         return Cost(1.0, answer.usage.input_tokens, answer.usage.output_tokens)
 
-    async def _settle(self, reservation: Reservation, taken: Cost, seen: Sighting) -> None:
+    async def _settle(self, reservation: Reservation, taken: Cost, end: CallEnd) -> None:
         with suppress(StoreUnavailable):  # the reservation ends by itself; an answer must not be lost for it
-            await self._limits.settle(reservation, taken, seen)
+            moved = await self._parts.limits.settle(reservation, taken, end)
+            if moved is not None:
+                self._parts.emit(BreakerMoved(reservation.lane, reservation.deployment.id, moved.value))
 
 
 def _taken_in_vain(reservation: Reservation, error: BaseException) -> Cost:
@@ -72,3 +120,9 @@ def _taken_in_vain(reservation: Reservation, error: BaseException) -> Cost:
     if isinstance(error, ProviderError):
         return Cost(1.0, reservation.cost.input_tokens)
     return reservation.cost
+
+
+def _health(error: BaseException) -> Health:
+    if not isinstance(error, ProviderError):
+        return Health.UNKNOWN
+    return Health.BAD if error.is_deployments_fault else Health.GOOD

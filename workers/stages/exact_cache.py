@@ -27,10 +27,15 @@ class ExactCache:
         if kept is not None:
             return Answer(kept.response, kept.served_by, NOTHING, Decimal(0), CacheResult.HIT)
         answer = await proceed(task)
-        if is_worth_caching(task.envelope.request, answer.response):
+        if _is_by_the_model_asked(task, answer) and is_worth_caching(task.envelope.request, answer.response):
             with suppress(StoreUnavailable):  # an answer that was paid for outlives the cache
                 await self._cache.store(key, _to_keep(answer), policy.ttl_s)
         return answer
+
+
+def _is_by_the_model_asked(task: Task, answer: Answer) -> bool:
+    """A fallback's answer helps one job over an outage; it must not stand in for the model when that is back."""
+    return any(deployment.id == answer.served_by for deployment in task.lane.deployments)
 
 
 def _to_keep(answer: Answer) -> CachedAnswer:

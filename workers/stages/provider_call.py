@@ -43,7 +43,7 @@ class ProviderCall:
         self, task: Task, deployment: Deployment, started_at: float, outcome: str, message: str | None = None
     ) -> None:
         ended_at = self._clock.now()
-        task.attempts.append(Attempt(deployment.id, started_at, ended_at, outcome, message))
+        task.attempts.append(Attempt(deployment.id, started_at, ended_at, outcome, message, task.is_probe))
         spec = task.envelope.spec
         self._emit(AttemptEnded(spec.id, spec.lane, deployment.id, outcome, ended_at - started_at))
 

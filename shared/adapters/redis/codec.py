@@ -31,9 +31,9 @@ def job_from(values: Sequence[bytes | None]) -> Job | None:
     )
 
 
-def encode_attempt(attempt: Attempt | None) -> bytes:
-    """Write an attempt as a line of JSON; none as no bytes."""
-    return b"" if attempt is None else orjson.dumps(attempt)
+def encode_attempts(attempts: Sequence[Attempt]) -> bytes:
+    """Write attempts, a line of JSON each; none as no bytes."""
+    return b"\n".join(orjson.dumps(attempt) for attempt in attempts)
 
 
 def attempts_from(lines: bytes) -> tuple[Attempt, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from shared.adapters.redis import scripts
 from shared.adapters.redis.batches import BatchRecords
-from shared.adapters.redis.codec import JOB_FIELDS, attempts_from, encode_attempt, encode_outcome, job_from
+from shared.adapters.redis.codec import JOB_FIELDS, attempts_from, encode_attempts, encode_outcome, job_from
 from shared.adapters.redis.connection import Client
 from shared.adapters.redis.job_admission import JobAdmission
 from shared.adapters.redis.job_listing import JobListing
@@ -54,18 +54,19 @@ class RedisJobStore:
     async def claim(self, spec: JobSpec, worker: str, *, instead_of: str | None = None) -> Claim:
         """Ask to run a job."""
         arguments = (spec.id, worker, instead_of or "", secrets.token_bytes(12), encode_spec(spec), spec.priority.value)
-        result, fence, holder, starts, attempts = await self._run(scripts.CLAIM, spec, arguments)
-        return Claim(ClaimResult(result.decode()), int(fence), holder.decode(), int(starts), attempts_from(attempts))
+        result, fence, holder, starts, lost, attempts = await self._run(scripts.CLAIM, spec, arguments)
+        granted = ClaimResult(result.decode())
+        return Claim(granted, int(fence), holder.decode(), int(starts), int(lost), attempts_from(attempts))
 
-    async def release(self, spec: JobSpec, fence: int, attempt: Attempt | None) -> bool:
-        """End an attempt without an outcome."""
-        arguments = (spec.id, fence, encode_attempt(attempt), encode_spec(spec), spec.priority.value)
+    async def release(self, spec: JobSpec, fence: int, attempts: Sequence[Attempt]) -> bool:
+        """End a run without an outcome."""
+        arguments = (spec.id, fence, encode_attempts(attempts), encode_spec(spec), spec.priority.value)
         return bool(await self._run(scripts.RELEASE, spec, arguments))
 
-    async def finish(self, spec: JobSpec, fence: int, outcome: Outcome, attempt: Attempt | None) -> bool:
+    async def finish(self, spec: JobSpec, fence: int, outcome: Outcome, attempts: Sequence[Attempt]) -> bool:
         """Give a job its final status."""
         arguments = (
-            *(spec.id, fence, encode_attempt(attempt), encode_spec(spec), spec.priority.value),
+            *(spec.id, fence, encode_attempts(attempts), encode_spec(spec), spec.priority.value),
             *(outcome.status.value, encode_outcome(outcome), self._retention_ms, FEED),
         )
         return bool(await self._run(scripts.FINISH, spec, arguments))

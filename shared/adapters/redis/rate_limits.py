@@ -2,12 +2,24 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from shared.adapters.redis.connection import Client
 from shared.adapters.redis.keys import limit_keys
 from shared.adapters.redis.round_trips import Argument, RoundTrips, ScriptCall
 from shared.adapters.redis.scripts import LOOK_AT_CAPACITY, REFUSE_CAPACITY, RESERVE_CAPACITY, SETTLE_CAPACITY, Script
-from shared.domain.rate_limit import RESERVATION_S, Cost, LimitState, Rates, Reservation, Sighting, Wait, Wish
+from shared.domain.circuit import BreakerState, Circuit
+from shared.domain.rate_limit import (
+    CallEnd,
+    Candidates,
+    Cost,
+    LimitState,
+    Rates,
+    Reservation,
+    Terms,
+    Wait,
+    Wish,
+)
 from shared.domain.routing import Deployment
 
 Moment = Callable[[], Argument]
@@ -22,34 +34,32 @@ class RedisRateLimits:
         self._server = RoundTrips(client)
         self._moment = moment
 
-    async def reserve(self, lane: str, candidates: tuple[Deployment, ...], wish: Wish) -> Reservation | Wait:
+    async def reserve(self, candidates: Candidates, wish: Wish) -> Reservation | Wait:
         """Reserve on the first of the candidates that has capacity now."""
-        keys = [key for candidate in candidates for key in limit_keys(lane, candidate.id)]
-        forgotten_in = RESERVATION_S + max(candidate.timeout_s for candidate in candidates)
-        arguments: list[Argument] = [self._moment(), wish.name, *wish.cost.amounts, wish.kept, forgotten_in]
-        for candidate in candidates:
-            rates = Rates.of(candidate.limits)
-            arguments += [*_texts(rates.per_second), "" if rates.parallel is None else rates.parallel]
-        chosen, wait = await self._server.run(ScriptCall(RESERVE_CAPACITY, keys, arguments))
+        lane, deployments = candidates.lane, candidates.deployments
+        keys = [key for deployment in deployments for key in limit_keys(lane, deployment.id)]
+        arguments: list[Argument] = [self._moment(), wish.name, *wish.cost.amounts, wish.kept, int(wish.only_idle)]
+        arguments.append(candidates.strategy.value)
+        for deployment in deployments:
+            terms = Terms.of(deployment, candidates.breaker)
+            parallel = "" if terms.rates.parallel is None else terms.rates.parallel
+            arguments += [*_texts(terms.rates.per_second), parallel, terms.lifetime_s, deployment.order]
+        chosen, wait, flag = await self._server.run(ScriptCall(RESERVE_CAPACITY, keys, arguments))
         if chosen:
-            return Reservation(wish.name, lane, candidates[chosen - 1], wish.cost)
-        return Wait(float(wait))
+            return Reservation(wish.name, lane, deployments[chosen - 1], candidates.breaker, wish.cost, bool(flag))
+        return Wait(float(wait), bool(flag))
 
-    async def settle(self, reservation: Reservation, actual: Cost, seen: Sighting) -> None:
-        """Note what the call really took and what the provider said of its count."""
+    async def settle(self, reservation: Reservation, actual: Cost, end: CallEnd) -> BreakerState | None:
+        """Note what the call really took and how it ended; give the breaker's new state if that changed it."""
         unused = [before - after for before, after in zip(reservation.cost.amounts, actual.amounts, strict=True)]
-        await self._step(
-            SETTLE_CAPACITY,
-            reservation,
-            *unused,
-            *_rates(reservation),
-            *_texts(seen.per_second),
-            *_texts(seen.remaining),
-        )
+        seen = (*_texts(end.seen.per_second), *_texts(end.seen.remaining))
+        ended = (end.health.value, int(end.was_answered))
+        state = await self._step(SETTLE_CAPACITY, reservation, *unused, *_terms(reservation), *ended, *seen)
+        return BreakerState(state.decode()) if state else None
 
     async def refuse(self, reservation: Reservation, retry_after_s: float) -> None:
         """Note that the provider refused the call (429)."""
-        await self._step(REFUSE_CAPACITY, reservation, retry_after_s, *_rates(reservation))
+        await self._step(REFUSE_CAPACITY, reservation, retry_after_s, *_terms(reservation))
 
     async def look(self, lane: str, deployments: tuple[Deployment, ...]) -> tuple[LimitState, ...]:
         """Give what is known of each deployment now."""
@@ -58,9 +68,9 @@ class RedisRateLimits:
         states = zip(deployments, found[::2], found[1::2], strict=True)
         return tuple(_state(Rates.of(each.limits), float(now), fields, held) for each, fields, held in states)
 
-    async def _step(self, script: Script, reservation: Reservation, *arguments: Argument) -> None:
+    async def _step(self, script: Script, reservation: Reservation, *arguments: Argument) -> Any:  # noqa: ANN401 - the reply has the script's type
         keys = limit_keys(reservation.lane, reservation.deployment.id)
-        await self._server.run(ScriptCall(script, keys, [self._moment(), reservation.name, *arguments]))
+        return await self._server.run(ScriptCall(script, keys, [self._moment(), reservation.name, *arguments]))
 
 
 def _state(rates: Rates, now: float, fields: Sequence[bytes], held: Sequence[bytes]) -> LimitState:
@@ -78,13 +88,26 @@ def _state(rates: Rates, now: float, fields: Sequence[bytes], held: Sequence[byt
         refusals=int(found.get("refusals", 0)),
         closed_until=found.get("closed_until", 0.0),
         is_wanted=bool(found.get("wanted", 0)),
+        contended_at=found.get("contended_at", 0.0),
+        flow=(found.get("flow1", 0.0), found.get("flow2", 0.0)),
+        latency_s=found.get("latency", 0.0),
+        circuit=Circuit(
+            failures=int(found.get("failures", 0)),
+            opened_at=found.get("opened_at", 0.0),
+            open_until=found.get("open_until", 0.0),
+            openings=int(found.get("openings", 0)),
+            window=int(found.get("window", 0)),
+        ),
         held={name.decode(): float(end) for name, end in zip(held[::2], held[1::2], strict=True)},
     )
     return state.advanced(rates, now)
 
 
-def _rates(reservation: Reservation) -> list[Argument]:
-    return _texts(Rates.of(reservation.deployment.limits).per_second)
+def _terms(reservation: Reservation) -> list[Argument]:
+    """Give what the scripts need to know of the deployment: rates, lifetime of a reservation, breaker."""
+    terms = Terms.of(reservation.deployment, reservation.breaker)
+    breaker = (terms.breaker.allowed_fails, terms.breaker.cooldown_s)
+    return [*_texts(terms.rates.per_second), terms.lifetime_s, *breaker]
 
 
 def _texts(amounts: tuple[float | None, ...]) -> list[Argument]:

@@ -77,7 +77,7 @@ async def claimed(store: JobStore, spec: JobSpec, worker: str = "w1") -> Claim:
 async def finished(store: JobStore, spec: JobSpec, outcome: Outcome = SUCCESS) -> None:
     """Have a worker run the job to its end."""
     claim = await claimed(store, spec)
-    assert await store.finish(spec, claim.fence, outcome, ATTEMPT)
+    assert await store.finish(spec, claim.fence, outcome, (ATTEMPT,))
 
 
 async def seen(store: JobStore, spec: JobSpec) -> Job:

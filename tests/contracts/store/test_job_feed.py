@@ -52,10 +52,10 @@ async def test_what_is_not_an_end_is_not_announced_and_an_end_only_once(client: 
         assert await _next(changes) is None
         await queued(store, spec)
         claim = await claimed(store, spec)
-        await store.release(spec, claim.fence, ATTEMPT)
+        await store.release(spec, claim.fence, (ATTEMPT,))
         claim = await claimed(store, spec)
         for _ in range(3):
-            await store.finish(spec, claim.fence, SUCCESS, None)
+            await store.finish(spec, claim.fence, SUCCESS, ())
         await store.cancel(TEAM, spec.id)
         last = a_spec()
         await store.accept([new(last, outcome=FAILURE)])

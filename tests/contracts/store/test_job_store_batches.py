@@ -85,7 +85,7 @@ async def test_repeats_are_counted_once(store: JobStore) -> None:
     await store.accept([new(a_spec(batch_id="batch_1"), key="k"), new(a_spec(batch_id="batch_1"), key="k")])
     claim = await claimed(store, spec)
     for _ in range(3):
-        assert await store.finish(spec, claim.fence, SUCCESS, ATTEMPT)
+        assert await store.finish(spec, claim.fence, SUCCESS, (ATTEMPT,))
     await store.cancel(TEAM, spec.id)
     batch = await _progress(store)
     assert (batch.total, batch.finished, batch.succeeded) == (2, 1, 1)

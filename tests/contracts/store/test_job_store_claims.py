@@ -83,11 +83,11 @@ async def test_a_superseded_workers_result_is_refused(store: JobStore) -> None:
     spec = await queued(store)
     stale = await claimed(store, spec, "w1")
     current = await store.claim(spec, "w2", instead_of="w1")
-    assert not await store.finish(spec, stale.fence, FAILURE, ATTEMPT)
-    assert not await store.release(spec, stale.fence, ATTEMPT)
+    assert not await store.finish(spec, stale.fence, FAILURE, (ATTEMPT,))
+    assert not await store.release(spec, stale.fence, (ATTEMPT,))
     assert (await seen(store, spec)).attempts == ()
-    assert await store.finish(spec, current.fence, SUCCESS, ATTEMPT)
-    assert not await store.finish(spec, stale.fence, FAILURE, ATTEMPT)
+    assert await store.finish(spec, current.fence, SUCCESS, (ATTEMPT,))
+    assert not await store.finish(spec, stale.fence, FAILURE, (ATTEMPT,))
     assert (await seen(store, spec)).outcome == SUCCESS
 
 
@@ -95,7 +95,7 @@ async def test_a_superseded_workers_result_is_refused(store: JobStore) -> None:
 async def test_a_finished_job_is_read_as_it_was_written(store: JobStore, outcome: Outcome) -> None:
     spec = await queued(store)
     claim = await claimed(store, spec)
-    assert await store.finish(spec, claim.fence, outcome, ATTEMPT)
+    assert await store.finish(spec, claim.fence, outcome, (ATTEMPT,))
     job = await seen(store, spec)
     assert (job.spec, job.status, job.outcome, job.attempts) == (spec, outcome.status, outcome, (ATTEMPT,))
     assert job.started_at is not None
@@ -106,9 +106,9 @@ async def test_a_finished_job_is_read_as_it_was_written(store: JobStore, outcome
 async def test_a_finish_repeated_is_true_and_changes_nothing(store: JobStore) -> None:
     spec = await queued(store)
     claim = await claimed(store, spec)
-    assert await store.finish(spec, claim.fence, SUCCESS, ATTEMPT)
+    assert await store.finish(spec, claim.fence, SUCCESS, (ATTEMPT,))
     before = await seen(store, spec)
-    assert await store.finish(spec, claim.fence, FAILURE, ATTEMPT)
+    assert await store.finish(spec, claim.fence, FAILURE, (ATTEMPT,))
     assert await seen(store, spec) == before
 
 
@@ -123,20 +123,20 @@ async def test_a_final_job_is_not_run_again(store: JobStore, outcome: Outcome) -
 async def test_a_released_job_waits_again_and_remembers_the_attempt(store: JobStore) -> None:
     spec = await queued(store)
     first = await claimed(store, spec, "w1")
-    assert await store.release(spec, first.fence, FAILED_ATTEMPT)
+    assert await store.release(spec, first.fence, (FAILED_ATTEMPT,))
     job = await seen(store, spec)
     assert (job.status, job.attempts) == (JobStatus.QUEUED, (FAILED_ATTEMPT,))
     second = await claimed(store, spec, "w2")
     assert (second.starts, second.attempts) == (2, (FAILED_ATTEMPT,))
     assert second.fence > first.fence
-    assert await store.finish(spec, second.fence, SUCCESS, ATTEMPT)
+    assert await store.finish(spec, second.fence, SUCCESS, (ATTEMPT,))
     assert (await seen(store, spec)).attempts == (FAILED_ATTEMPT, ATTEMPT)
 
 
 async def test_a_release_without_an_attempt_takes_back_the_start(store: JobStore) -> None:
     spec = await queued(store)
     first = await claimed(store, spec, "w1")
-    assert await store.release(spec, first.fence, None)
+    assert await store.release(spec, first.fence, ())
     job = await seen(store, spec)
     assert (job.status, job.attempts, job.started_at) == (JobStatus.QUEUED, (), None)
     second = await claimed(store, spec, "w2")
@@ -147,16 +147,16 @@ async def test_a_release_without_an_attempt_takes_back_the_start(store: JobStore
 async def test_a_release_repeated_is_true_and_counts_once(store: JobStore) -> None:
     spec = await queued(store)
     claim = await claimed(store, spec)
-    assert await store.release(spec, claim.fence, FAILED_ATTEMPT)
-    assert await store.release(spec, claim.fence, FAILED_ATTEMPT)
+    assert await store.release(spec, claim.fence, (FAILED_ATTEMPT,))
+    assert await store.release(spec, claim.fence, (FAILED_ATTEMPT,))
     assert (await seen(store, spec)).attempts == (FAILED_ATTEMPT,)
 
 
 async def test_a_released_job_cannot_be_finished_by_who_released_it(store: JobStore) -> None:
     spec = await queued(store)
     claim = await claimed(store, spec)
-    await store.release(spec, claim.fence, None)
-    assert not await store.finish(spec, claim.fence, SUCCESS, ATTEMPT)
+    await store.release(spec, claim.fence, ())
+    assert not await store.finish(spec, claim.fence, SUCCESS, (ATTEMPT,))
     assert (await seen(store, spec)).status is JobStatus.QUEUED
 
 
@@ -181,8 +181,8 @@ async def test_a_cancel_beats_the_finish_of_the_worker_that_runs_the_job(store: 
     spec = await queued(store)
     claim = await claimed(store, spec)
     await store.cancel(TEAM, spec.id)
-    assert not await store.finish(spec, claim.fence, SUCCESS, ATTEMPT)
-    assert not await store.release(spec, claim.fence, ATTEMPT)
+    assert not await store.finish(spec, claim.fence, SUCCESS, (ATTEMPT,))
+    assert not await store.release(spec, claim.fence, (ATTEMPT,))
     assert (await seen(store, spec)).status is JobStatus.CANCELLED
 
 
@@ -202,7 +202,7 @@ async def test_cancel_or_finish_exactly_one_wins(store: JobStore) -> None:
     for _ in range(20):
         spec = await queued(store)
         claim = await claimed(store, spec)
-        won, _ = await asyncio.gather(store.finish(spec, claim.fence, SUCCESS, ATTEMPT), store.cancel(TEAM, spec.id))
+        won, _ = await asyncio.gather(store.finish(spec, claim.fence, SUCCESS, (ATTEMPT,)), store.cancel(TEAM, spec.id))
         assert (await seen(store, spec)).status is (JobStatus.SUCCEEDED if won else JobStatus.CANCELLED)
 
 
@@ -215,15 +215,15 @@ async def test_a_lost_record_is_made_again_by_the_claim(store: JobStore, client:
     assert claim.fence > before.fence
     assert (await seen(store, spec)).spec == spec
     assert (await store.list(TEAM, JobFilter(), None, 10)).jobs == (await seen(store, spec),)
-    assert not await store.finish(spec, before.fence, FAILURE, ATTEMPT)
-    assert await store.finish(spec, claim.fence, SUCCESS, ATTEMPT)
+    assert not await store.finish(spec, before.fence, FAILURE, (ATTEMPT,))
+    assert await store.finish(spec, claim.fence, SUCCESS, (ATTEMPT,))
 
 
 async def test_a_result_whose_record_was_lost_is_kept(store: JobStore, client: Client) -> None:
     spec = await queued(store)
     claim = await claimed(store, spec)
     await client.flushdb()
-    assert await store.finish(spec, claim.fence, SUCCESS, ATTEMPT)
+    assert await store.finish(spec, claim.fence, SUCCESS, (ATTEMPT,))
     job = await seen(store, spec)
     assert (job.status, job.outcome, job.attempts) == (JobStatus.SUCCEEDED, SUCCESS, (ATTEMPT,))
     assert (await store.list(TEAM, JobFilter(), None, 10)).jobs == (job,)
@@ -233,7 +233,7 @@ async def test_a_release_whose_record_was_lost_keeps_the_attempt(store: JobStore
     spec = await queued(store)
     claim = await claimed(store, spec)
     await client.flushdb()
-    assert await store.release(spec, claim.fence, FAILED_ATTEMPT)
+    assert await store.release(spec, claim.fence, (FAILED_ATTEMPT,))
     again = await claimed(store, spec, "w2")
     assert (again.starts, again.attempts) == (2, (FAILED_ATTEMPT,))
     assert again.fence > claim.fence
@@ -243,10 +243,10 @@ async def test_only_a_finished_job_has_an_end_of_retention(store: JobStore, clie
     spec = await queued(store)
     key = of_team(TEAM).job(spec.id)
     claim = await claimed(store, spec)
-    await store.release(spec, claim.fence, None)
+    await store.release(spec, claim.fence, ())
     claim = await claimed(store, spec)
     assert await client.ttl(key) == -1
-    await store.finish(spec, claim.fence, SUCCESS, ATTEMPT)
+    await store.finish(spec, claim.fence, SUCCESS, (ATTEMPT,))
     assert DEFAULT_RETENTION_S - 60 < await client.ttl(key) <= DEFAULT_RETENTION_S
 
 
@@ -286,4 +286,4 @@ async def test_scripts_that_the_server_forgot_are_taught_again(store: JobStore, 
     await client.script_flush()
     claim = await claimed(store, specs[0])
     await client.script_flush()
-    assert await store.finish(specs[0], claim.fence, SUCCESS, ATTEMPT)
+    assert await store.finish(specs[0], claim.fence, SUCCESS, (ATTEMPT,))

@@ -30,6 +30,7 @@ class _Model:
     status: JobStatus = JobStatus.ACCEPTED
     holder: str | None = None
     starts: int = 0
+    lost: int = 0
     attempts: tuple[Attempt, ...] = ()
     grants: list[int] = field(default_factory=list)
     finished_with: int | None = None
@@ -89,34 +90,34 @@ class _Life(RuleBasedStateMachine):
         elif model.status is JobStatus.RUNNING and model.holder != instead_of:
             assert (claim.result, claim.holder) == (ClaimResult.HELD, model.holder)
         else:
+            model.lost += model.status is JobStatus.RUNNING
             model.status, model.holder, model.starts = JobStatus.RUNNING, worker, model.starts + 1
             assert (claim.result, claim.starts, claim.attempts) == (ClaimResult.GRANTED, model.starts, model.attempts)
+            assert claim.lost == model.lost
             assert all(claim.fence > earlier for earlier in model.grants)
             model.grants.append(claim.fence)
 
-    @rule(back=st.integers(0, 2), attempt=st.sampled_from([None, ATTEMPT]))
-    def release(self, back: int, attempt: Attempt | None) -> None:
+    @rule(back=st.integers(0, 2), attempts=st.sampled_from([(), (ATTEMPT,), (ATTEMPT, ATTEMPT)]))
+    def release(self, back: int, attempts: tuple[Attempt, ...]) -> None:
         model, fence = self.model, self.a_fence(back)
-        released = self.do(self.store.release(self.spec, fence, attempt))
+        released = self.do(self.store.release(self.spec, fence, attempts))
         if self.is_current(fence) and model.status is JobStatus.RUNNING:
             assert released
             model.status, model.holder = JobStatus.QUEUED, None
-            if attempt is None:
-                model.starts -= 1
-            else:
-                model.attempts += (attempt,)
+            model.starts -= 0 if attempts else 1
+            model.attempts += attempts
         else:
             assert released == (self.is_current(fence) and model.status is JobStatus.QUEUED)
 
-    @rule(back=st.integers(0, 2), outcome=_OUTCOMES, attempt=st.sampled_from([None, ATTEMPT]))
-    def finish(self, back: int, outcome: object, attempt: Attempt | None) -> None:
+    @rule(back=st.integers(0, 2), outcome=_OUTCOMES, attempts=st.sampled_from([(), (ATTEMPT,), (ATTEMPT, ATTEMPT)]))
+    def finish(self, back: int, outcome: object, attempts: tuple[Attempt, ...]) -> None:
         model, fence = self.model, self.a_fence(back)
         result = SUCCESS if outcome is SUCCESS else FAILURE
-        done = self.do(self.store.finish(self.spec, fence, result, attempt))
+        done = self.do(self.store.finish(self.spec, fence, result, attempts))
         if self.is_current(fence) and model.status is JobStatus.RUNNING:
             assert done
             model.status, model.holder, model.finished_with = result.status, None, fence
-            model.attempts += () if attempt is None else (attempt,)
+            model.attempts += attempts
         else:
             assert done == (model.finished_with == fence)
 

@@ -16,9 +16,10 @@ from shared.adapters.redis.keys import answer, of_team, worker_lease
 from shared.adapters.redis.rate_limits import RedisRateLimits
 from shared.adapters.redis.scripts import Script
 from shared.domain.answer_cache import CachedAnswer, CacheKey
+from shared.domain.circuit import Health
 from shared.domain.job import JobStatus
 from shared.domain.job_store import JobFilter
-from shared.domain.rate_limit import Cost, Reservation, Sighting, Wait, Wish
+from shared.domain.rate_limit import CallEnd, Candidates, Cost, Reservation, Wait, Wish
 from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment
 from shared.domain.usage import Usage
 from tests.contracts.store.examples import ATTEMPT, SUCCESS, TEAM, a_batch, a_spec, claimed, new
@@ -47,11 +48,11 @@ async def _do_everything(client: Redis) -> None:
     await store.accept([new(run, key=run.id), new(a_spec(), key=run.id, digest="d2"), new(at_once, outcome=SUCCESS)])
     await store.accept([new(stranded)])
     await store.mark_queued(TEAM, [run, released, cancelled, alone])
-    await store.release(released, (await claimed(store, released)).fence, ATTEMPT)
-    await store.finish(alone, (await claimed(store, alone)).fence, SUCCESS, ATTEMPT)
-    await store.finish(run, (await claimed(store, run)).fence, SUCCESS, ATTEMPT)
+    await store.release(released, (await claimed(store, released)).fence, (ATTEMPT,))
+    await store.finish(alone, (await claimed(store, alone)).fence, SUCCESS, (ATTEMPT,))
+    await store.finish(run, (await claimed(store, run)).fence, SUCCESS, (ATTEMPT,))
     await store.cancel(TEAM, cancelled.id)
-    await store.finish(a_spec(batch_id="batch_1"), 7, SUCCESS, ATTEMPT)
+    await store.finish(a_spec(batch_id="batch_1"), 7, SUCCESS, (ATTEMPT,))
     await store.list(TEAM, JobFilter(), None, 2)
     await store.list(TEAM, JobFilter(batch_id="batch_1", status=JobStatus.SUCCEEDED), None, 2)
     await store.close_batch(TEAM, "batch_1")
@@ -65,12 +66,12 @@ async def _use_limits(limits: RedisRateLimits) -> None:
     pair = tuple(Deployment(name, "a lane", "openai/m", ClientKind.HTTP, limits=wide) for name in ("d1", "d2"))
 
     async def reserve() -> Reservation | None:
-        answer = await limits.reserve("a lane", pair, Wish("first", Cost()))
+        answer = await limits.reserve(Candidates("a lane", pair), Wish("first", Cost()))
         return None if isinstance(answer, Wait) else answer
 
     taken = await eventually(reserve)
     assert taken is not None
-    await limits.settle(taken, Cost(), Sighting())
+    await limits.settle(taken, Cost(), CallEnd(Health.GOOD))
     await limits.refuse(taken, 1.0)
     await limits.look("a lane", pair)
 

@@ -67,7 +67,7 @@ async def test_a_claim_is_granted_once(store: JobStore, proxy: Proxy) -> None:
     claim = await store.claim(spec, "w1")
     assert (claim.result, claim.holder, claim.starts) == (ClaimResult.GRANTED, "w1", 1)
     assert (await store.claim(spec, "w2")).fence == claim.fence
-    assert await store.finish(spec, claim.fence, SUCCESS, ATTEMPT)
+    assert await store.finish(spec, claim.fence, SUCCESS, (ATTEMPT,))
 
 
 async def test_a_takeover_is_granted_once(store: JobStore, proxy: Proxy) -> None:
@@ -82,17 +82,17 @@ async def test_an_attempt_is_released_once(store: JobStore, proxy: Proxy) -> Non
     spec = a_spec()
     claim = await claimed(store, spec)
     proxy.cut_the_next_reply()
-    assert await store.release(spec, claim.fence, FAILED_ATTEMPT)
+    assert await store.release(spec, claim.fence, (FAILED_ATTEMPT,))
     assert (await seen(store, spec)).attempts == (FAILED_ATTEMPT,)
 
 
 async def test_a_start_is_taken_back_once(store: JobStore, proxy: Proxy) -> None:
     spec = a_spec()
     first = await claimed(store, spec)
-    await store.release(spec, first.fence, FAILED_ATTEMPT)
+    await store.release(spec, first.fence, (FAILED_ATTEMPT,))
     second = await claimed(store, spec)
     proxy.cut_the_next_reply()
-    assert await store.release(spec, second.fence, None)
+    assert await store.release(spec, second.fence, ())
     assert (await claimed(store, spec)).starts == 2
 
 
@@ -102,7 +102,7 @@ async def test_a_job_is_finished_and_counted_once(store: JobStore, proxy: Proxy)
     await store.accept([new(spec)])
     claim = await claimed(store, spec)
     proxy.cut_the_next_reply()
-    assert await store.finish(spec, claim.fence, SUCCESS, ATTEMPT)
+    assert await store.finish(spec, claim.fence, SUCCESS, (ATTEMPT,))
     assert (await seen(store, spec)).attempts == (ATTEMPT,)
     batch = await _progress(store)
     assert (batch.total, batch.succeeded, batch.finished) == (1, 1, 1)

@@ -7,18 +7,19 @@
 -- ARGV[4]  a token of this claim: the same one again is the same claim, repeated after a lost reply
 -- ARGV[5]  specification (JSON), for a record that was lost
 -- ARGV[6]  priority
--- Returns  {'granted' | 'held' | 'finished', fence, holder, starts, attempts}
+-- Returns  {'granted' | 'held' | 'finished', fence, holder, starts, lost holders, attempts}
 
 local id, worker, instead_of, token, spec, priority = unpack(ARGV)
-local status, fence, holder, starts, attempts, earlier_token = unpack(redis.call('HMGET', KEYS[1],
-  'status', 'fence', 'holder', 'starts', 'attempts', 'token'))
+local status, fence, holder, starts, attempts, earlier_token, lost = unpack(redis.call('HMGET', KEYS[1],
+  'status', 'fence', 'holder', 'starts', 'attempts', 'token', 'lost'))
+lost = lost or '0'
 
 if status == 'running' and earlier_token == token then
-  return { 'granted', fence, holder, starts, attempts or '' }
+  return { 'granted', fence, holder, starts, lost, attempts or '' }
 elseif status == 'running' and holder ~= instead_of then
-  return { 'held', fence, holder, starts, attempts or '' }
+  return { 'held', fence, holder, starts, lost, attempts or '' }
 elseif FINAL[status] then
-  return { 'finished', fence or '0', '', starts or '0', attempts or '' }
+  return { 'finished', fence or '0', '', starts or '0', lost, attempts or '' }
 end
 
 if not status then
@@ -27,10 +28,13 @@ if not status then
   local time = redis.call('TIME')
   redis.call('HSET', KEYS[1], 'fence', string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)))
 end
+if status == 'running' then -- its holder is gone
+  lost = redis.call('HINCRBY', KEYS[1], 'lost', 1)
+end
 redis.call('HSET', KEYS[1], 'status', 'running', 'holder', worker, 'token', token)
 redis.call('HSETNX', KEYS[1], 'started_at', now_text())
 redis.call('HDEL', KEYS[1], 'message')
 redis.call('ZREM', KEYS[3], id)
 fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
 starts = redis.call('HINCRBY', KEYS[1], 'starts', 1)
-return { 'granted', fence, worker, starts, attempts or '' }
+return { 'granted', fence, worker, starts, lost, attempts or '' }

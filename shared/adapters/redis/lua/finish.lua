@@ -2,8 +2,8 @@
 --
 -- KEYS     as in prelude.lua
 -- ARGV[1]  job id
--- ARGV[2]  fence of the attempt
--- ARGV[3]  the attempt (JSON), or ''
+-- ARGV[2]  fence of the run
+-- ARGV[3]  its attempts (a line of JSON each), or ''
 -- ARGV[4]  specification (JSON), for a record that was lost
 -- ARGV[5]  priority
 -- ARGV[6]  status
@@ -12,7 +12,7 @@
 -- ARGV[9]  channel of the feed
 -- Returns  1 (also when it was finished with this fence before), or 0 if the fence is stale
 
-local id, fence, attempt, spec, priority, status, outcome, retention_ms, channel = unpack(ARGV)
+local id, fence, attempts, spec, priority, status, outcome, retention_ms, channel = unpack(ARGV)
 local current_status, current = unpack(redis.call('HMGET', KEYS[1], 'status', 'fence'))
 
 if not current_status then
@@ -24,8 +24,8 @@ elseif current_status ~= 'running' then
   return FINAL[current_status] and 1 or 0
 end
 
-if attempt ~= '' then
-  add_attempt(attempt)
+if attempts ~= '' then
+  add_attempts(attempts)
 end
 end_job(id, status, outcome, retention_ms, channel)
 return 1

@@ -1,8 +1,10 @@
--- Put in front of the scripts about limits. shared/domain/rate_limit.py is their specification and explains the words.
+-- Put in front of the scripts about limits. shared/domain/rate_limit.py and circuit.py are their specification and
+-- explain the words.
 --
 -- A deployment has two keys, and all deployments of a lane share a slot:
 --   its state  (hash)        at, share, level1, level2, cut_at, cut_share, granted, refusals,
---                            closed_until, wanted
+--                            closed_until, wanted, contended_at, flow1, flow2, latency,
+--                            failures, opened_at, open_until, openings, window (the breaker's)
 --   held       (sorted set)  reservations by the moment they are forgotten
 -- Level 1 is requests, level 2 tokens. A rate is a number a second, or '' where there is no such limit.
 
@@ -11,6 +13,9 @@ local CUT_AT_MOST_EVERY_S, MILDEST_CUT, FEWEST_COUNTED = 0.2, 0.97, 10
 local REGROWTH_PER_S, SMALLEST_SHARE = 0.0025, 0.01
 local UNKNOWN_START_PER_S, DOUBLING_S, FASTEST_SEARCH_PER_S = 10, 1, 10000
 local SHORTEST_REST_S, PARALLEL_RECHECK_S, LONGEST_WAIT_S = 0.05, 0.05, 3600
+local IDLE_AFTER_S, FLOW_S, LATENCY_NEWS = 1, 10, 0.1
+local LONGEST_COOLDOWN_S, FIRST_WINDOW, RAMPED_AT = 60, 2, 64
+local PROBE_RECHECK_S, SAME_MOMENT_S = 0.25, 0.001
 local ROUNDING = 1e-9
 local STATE_EXPIRES_S = 86400
 
@@ -47,7 +52,8 @@ end
 -- Reads a deployment's state and brings it to the moment `now`.
 local function load(key, held, rates, now)
   local found = redis.call('HMGET', key, 'at', 'share', 'level1', 'level2', 'cut_at', 'cut_share',
-    'closed_until', 'wanted', 'granted', 'refusals')
+    'closed_until', 'wanted', 'granted', 'refusals', 'contended_at', 'flow1', 'flow2', 'latency',
+    'failures', 'opened_at', 'open_until', 'openings', 'window')
   local state = {
     at = tonumber(found[1]) or now,
     share = tonumber(found[2]) or (rates.unknown and UNKNOWN_START_PER_S or 1),
@@ -59,11 +65,21 @@ local function load(key, held, rates, now)
     wanted = tonumber(found[8]) or 0,
     granted = tonumber(found[9]) or 0,
     refusals = tonumber(found[10]) or 0,
+    contended_at = tonumber(found[11]) or 0,
+    flow = { tonumber(found[12]) or 0, tonumber(found[13]) or 0 },
+    latency = tonumber(found[14]) or 0,
+    failures = tonumber(found[15]) or 0,
+    opened_at = tonumber(found[16]) or 0,
+    open_until = tonumber(found[17]) or 0,
+    openings = tonumber(found[18]) or 0,
+    window = tonumber(found[19]) or 0,
   }
   local passed = math.max(0, now - state.at)
   regrow(state, rates, passed)
   local rate = effective(state, rates)
+  local fading = math.exp(-passed / FLOW_S)
   for i = 1, 2 do
+    state.flow[i] = state.flow[i] * fading
     if rate[i] then
       state[i] = math.min(rate[i] * CAPACITY_S, state[i] + rate[i] * passed)
     end
@@ -81,7 +97,10 @@ local function save(key, state)
   redis.call('HSET', key, 'at', text(state.at), 'share', text(state.share), 'level1', text(state[1]),
     'level2', text(state[2]), 'cut_at', text(state.cut_at), 'cut_share', text(state.cut_share),
     'closed_until', text(state.closed_until), 'wanted', state.wanted, 'granted', state.granted,
-    'refusals', state.refusals)
+    'refusals', state.refusals, 'contended_at', text(state.contended_at), 'flow1', text(state.flow[1]),
+    'flow2', text(state.flow[2]), 'latency', text(state.latency), 'failures', state.failures,
+    'opened_at', text(state.opened_at), 'open_until', text(state.open_until), 'openings', state.openings,
+    'window', state.window)
   redis.call('EXPIRE', key, STATE_EXPIRES_S)
 end
 
@@ -92,5 +111,48 @@ local function move(state, rates, amounts)
     if rate[i] then
       state[i] = math.min(rate[i] * CAPACITY_S, state[i] + amounts[i])
     end
+  end
+end
+
+local function breaker_state(state, now)
+  if state.open_until > 0 then
+    return now < state.open_until and 'open' or 'half_open'
+  end
+  return state.window > 0 and 'ramping' or 'closed'
+end
+
+-- Seconds for which the breaker lets nothing through.
+local function breaker_wait(state, held, lifetime, now)
+  if now < state.open_until then
+    return state.open_until - now
+  end
+  local bound = state.open_until > 0 and 1 or state.window
+  if bound == 0 then
+    return 0
+  end
+  local since_opening = redis.call('ZCOUNT', held, '(' .. text(state.opened_at + SAME_MOMENT_S + lifetime), '+inf')
+  return since_opening >= bound and PROBE_RECHECK_S or 0
+end
+
+-- Moves the breaker on after the end of a call: health is good, bad or unknown.
+local function end_call(state, health, granted_at, allowed_fails, cooldown, now)
+  if health == 'unknown' or granted_at <= state.opened_at + SAME_MOMENT_S then
+    return
+  end
+  if health == 'good' then
+    if state.open_until > 0 then
+      state.failures, state.open_until, state.window = 0, 0, FIRST_WINDOW
+    elseif state.window > 0 and state.window + 1 < RAMPED_AT then
+      state.window = state.window + 1
+    else
+      state.failures, state.window, state.openings = 0, 0, 0
+    end
+    return
+  end
+  state.failures = state.failures + 1
+  if state.open_until > 0 or state.window > 0 or state.failures > allowed_fails then
+    state.open_until = now + math.min(LONGEST_COOLDOWN_S, cooldown * 2 ^ math.min(state.openings, 10))
+    state.failures, state.opened_at, state.window = 0, now, 0
+    state.openings = state.openings + 1
   end
 end

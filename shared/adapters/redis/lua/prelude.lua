@@ -64,10 +64,10 @@ local function settle_batch(batch, jobs, retention_ms)
   end
 end
 
--- Adds an attempt (JSON without line breaks) to those of a job.
-local function add_attempt(attempt)
+-- Adds attempts (a line of JSON each) to those of a job.
+local function add_attempts(attempts)
   local earlier = redis.call('HGET', KEYS[1], 'attempts')
-  redis.call('HSET', KEYS[1], 'attempts', earlier and (earlier .. '\n' .. attempt) or attempt)
+  redis.call('HSET', KEYS[1], 'attempts', earlier and (earlier .. '\n' .. attempts) or attempts)
 end
 
 -- Gives a job its final status, counts it in its batch, starts its retention, and announces it.

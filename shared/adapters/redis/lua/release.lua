@@ -1,14 +1,14 @@
--- Ends an attempt without an outcome: the job is queued again.
+-- Ends a run without an outcome: the job is queued again.
 --
 -- KEYS     as in prelude.lua
 -- ARGV[1]  job id
--- ARGV[2]  fence of the attempt
--- ARGV[3]  the attempt (JSON), or '' to take back the start
+-- ARGV[2]  fence of the run
+-- ARGV[3]  its attempts (a line of JSON each), or '' to take back the start
 -- ARGV[4]  specification (JSON), for a record that was lost
 -- ARGV[5]  priority
 -- Returns  1, or 0 if the fence is stale
 
-local id, fence, attempt, spec, priority = unpack(ARGV)
+local id, fence, attempts, spec, priority = unpack(ARGV)
 local status, current = unpack(redis.call('HMGET', KEYS[1], 'status', 'fence'))
 
 if not status then
@@ -22,8 +22,8 @@ end
 
 redis.call('HSET', KEYS[1], 'status', 'queued')
 redis.call('HDEL', KEYS[1], 'holder', 'token')
-if attempt ~= '' then
-  add_attempt(attempt)
+if attempts ~= '' then
+  add_attempts(attempts)
 elseif redis.call('HINCRBY', KEYS[1], 'starts', -1) == 0 then
   redis.call('HDEL', KEYS[1], 'started_at')
 end
