@@ -24,7 +24,7 @@ from shared.domain.errors import BrokerUnavailable, ConfigurationError, StoreUna
 from shared.domain.events import Emit
 from shared.domain.job_store import JobFeed, JobStore, WorkerLeases
 from shared.domain.providers import ProviderClient
-from shared.domain.rate_limit import RateLimits
+from shared.domain.reservations import RateLimits
 from shared.domain.routing import ClientKind
 from shared.domain.usage import Price
 from shared.domain.work_queue import WorkQueue

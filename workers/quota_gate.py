@@ -14,7 +14,8 @@ from typing import Final
 from shared.domain.circuit import Health
 from shared.domain.errors import StoreUnavailable
 from shared.domain.lanes import JobClass
-from shared.domain.rate_limit import NOTHING_TAKEN, CallEnd, Candidates, RateLimits, Reservation, Wait, Wish
+from shared.domain.rate_limit import NOTHING_TAKEN, CallEnd, Wish
+from shared.domain.reservations import Candidates, RateLimits, Reservation, Wait
 from shared.domain.turns import Turns
 
 LONG_WAIT_S: Final = 5.0

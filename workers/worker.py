@@ -17,7 +17,7 @@ from shared.domain.job import JobStatus
 from shared.domain.job_store import JobFeed, JobStore, WorkerLeases
 from shared.domain.lanes import DEFAULT_WEIGHTS, Priority
 from shared.domain.providers import ProviderClient
-from shared.domain.rate_limit import RateLimits
+from shared.domain.reservations import RateLimits
 from shared.domain.routing import ClientKind
 from shared.domain.turns import Turns
 from shared.domain.work_queue import WorkQueue

@@ -6,7 +6,7 @@
                                    ▲                    │                                 │
                                    └────────────────────┴────────────any failure──────────┘
 
-Its state is part of what all workers share of a deployment (``shared.domain.rate_limit``), so an outage is paid for once,
+Its state is part of what all workers share of a deployment (``shared.domain.limit_state``), so an outage is paid for once,
 not once a worker. While it ramps, the number of calls at once begins at two and grows by one with each success, which
 doubles it in each travel time: the slow start of TCP (Jacobson, "Congestion Avoidance and Control", 1988).
 """

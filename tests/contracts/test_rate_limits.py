@@ -1,4 +1,4 @@
-"""The limits in the store do what the specification in ``shared/domain/rate_limit.py`` says."""
+"""The limits in the store do what the specification in ``shared/domain/limit_state.py`` says."""
 
 import asyncio
 import itertools
@@ -12,18 +12,9 @@ from hypothesis import strategies as st
 from shared.adapters.redis.connection import Client, connect
 from shared.adapters.redis.rate_limits import RedisRateLimits
 from shared.domain.circuit import BreakerPolicy, BreakerState, Health
-from shared.domain.rate_limit import (
-    CallEnd,
-    Candidates,
-    Cost,
-    LimitState,
-    Reservation,
-    Sighting,
-    Terms,
-    Wait,
-    Wish,
-    asking_order,
-)
+from shared.domain.limit_state import LimitState
+from shared.domain.rate_limit import CallEnd, Cost, Sighting, Terms, Wish
+from shared.domain.reservations import Candidates, Reservation, Wait, asking_order
 from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment, RoutingStrategy
 from tests.clock import ManualClock
 

@@ -10,7 +10,8 @@ from shared.adapters.redis.connection import connect
 from shared.adapters.redis.rate_limits import RedisRateLimits
 from shared.domain.circuit import Health
 from shared.domain.lanes import DEFAULT_WEIGHTS, JobClass
-from shared.domain.rate_limit import CallEnd, Candidates, Cost, Reservation, Wish
+from shared.domain.rate_limit import CallEnd, Cost, Wish
+from shared.domain.reservations import Candidates, Reservation
 from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment
 from shared.domain.turns import Turns
 from workers.quota_gate import Applicant, LaneBlocked, QuotaGate

@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from shared.domain.rate_limit import LimitState, asking_order
+from shared.domain.limit_state import LimitState
+from shared.domain.reservations import asking_order
 from shared.domain.routing import ClientKind, Deployment, RoutingStrategy, ranked, serves_region
 from shared.domain.usage import Price
 

@@ -13,7 +13,8 @@ from shared.domain.clock import Clock
 from shared.domain.errors import ProviderError, RateLimited, StoreUnavailable
 from shared.domain.events import BreakerMoved, Emit
 from shared.domain.lanes import JobClass
-from shared.domain.rate_limit import CallEnd, Candidates, Cost, RateLimits, Reservation, Wish
+from shared.domain.rate_limit import CallEnd, Cost, Wish
+from shared.domain.reservations import Candidates, RateLimits, Reservation
 from shared.domain.routing import ranked
 from shared.domain.sightings import sighting
 from shared.domain.token_estimate import TokenEstimator

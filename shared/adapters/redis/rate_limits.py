@@ -9,17 +9,9 @@ from shared.adapters.redis.keys import limit_keys
 from shared.adapters.redis.round_trips import Argument, RoundTrips, ScriptCall
 from shared.adapters.redis.scripts import LOOK_AT_CAPACITY, REFUSE_CAPACITY, RESERVE_CAPACITY, SETTLE_CAPACITY, Script
 from shared.domain.circuit import BreakerState, Circuit
-from shared.domain.rate_limit import (
-    CallEnd,
-    Candidates,
-    Cost,
-    LimitState,
-    Rates,
-    Reservation,
-    Terms,
-    Wait,
-    Wish,
-)
+from shared.domain.limit_state import LimitState
+from shared.domain.rate_limit import CallEnd, Cost, Rates, Terms, Wish
+from shared.domain.reservations import Candidates, Reservation, Wait
 from shared.domain.routing import Deployment
 
 Moment = Callable[[], Argument]

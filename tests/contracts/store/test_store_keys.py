@@ -19,7 +19,8 @@ from shared.domain.answer_cache import CachedAnswer, CacheKey
 from shared.domain.circuit import Health
 from shared.domain.job import JobStatus
 from shared.domain.job_store import JobFilter
-from shared.domain.rate_limit import CallEnd, Candidates, Cost, Reservation, Wait, Wish
+from shared.domain.rate_limit import CallEnd, Cost, Wish
+from shared.domain.reservations import Candidates, Reservation, Wait
 from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment
 from shared.domain.usage import Usage
 from tests.contracts.store.examples import ATTEMPT, SUCCESS, TEAM, a_batch, a_spec, claimed, new

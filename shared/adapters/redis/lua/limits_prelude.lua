@@ -1,4 +1,4 @@
--- Put in front of the scripts about limits. shared/domain/rate_limit.py and circuit.py are their specification and
+-- Put in front of the scripts about limits. shared/domain/limit_state.py and circuit.py are their specification and
 -- explain the words.
 --
 -- A deployment has two keys, and all deployments of a lane share a slot:
