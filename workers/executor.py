@@ -14,14 +14,15 @@ from typing import Final
 from shared.domain.catalog import Lane
 from shared.domain.clock import Clock
 from shared.domain.errors import MalformedMessage, StoreUnavailable
-from shared.domain.events import ClaimLost, Emit, JobFinished, JobRetried, MessageBuried
-from shared.domain.job import Envelope, JobError, JobSpec, JobStatus, Outcome
+from shared.domain.events import ClaimLost, Emit, JobRetried, MessageBuried
+from shared.domain.job import Envelope, JobSpec, JobStatus, Outcome
 from shared.domain.job_store import Claim, ClaimResult, JobStore, WorkerLeases
 from shared.domain.lanes import JobClass, QueueName
 from shared.domain.retry import GiveUp
 from shared.domain.retry_budget import RetryBudget
 from shared.domain.work_queue import Delivery, WorkQueue
 from shared.wire.envelope import decode
+from workers.outcomes import EXPIRED, failed, finished, succeeded
 from workers.quota_gate import LaneBlocked
 from workers.stages.capacity import NothingIdle
 from workers.task import Answer, NobodyAnswered, Proceed, Task
@@ -140,26 +141,26 @@ class Executor:
         except (LaneBlocked, NothingIdle) as blocked:
             return await self._after_block(delivery, task, claim, blocked)
         except TimeoutError:
-            return await self._end(delivery, task, claim, Outcome(JobStatus.EXPIRED, error=_PAST_DEADLINE))
+            return await self._end(delivery, task, claim, EXPIRED)
         except asyncio.CancelledError:
             if _is_being_stopped():
                 await asyncio.shield(self._give_back(delivery, task, claim))
                 raise
             return await self._after_broken_call(delivery, spec)
         except StoreUnavailable:
-            await self._parts.store.release(spec, claim.fence, ())
+            await self._parts.store.release(spec, claim.fence, task.attempts)
             raise
         finally:
             del self._calls[spec.id]
-        return await self._end(delivery, task, claim, _succeeded(answer))
+        return await self._end(delivery, task, claim, succeeded(answer))
 
     def _hopeless(self, task: Task, claim: Claim) -> Outcome | None:
         """Give the outcome of a job that it makes no sense to run."""
         if claim.lost >= task.lane.retry.max_lost:
-            return _failed("worker_lost", f"{claim.lost} workers were lost while they ran this job")
+            return failed("worker_lost", f"{claim.lost} workers were lost while they ran this job")
         deadline = task.envelope.spec.deadline
         if deadline is not None and deadline <= self._parts.clock.now():
-            return Outcome(JobStatus.EXPIRED, error=_PAST_DEADLINE)
+            return EXPIRED
         return None
 
     async def _within_deadline(self, call: asyncio.Task[Answer], deadline: float | None) -> Answer:
@@ -185,7 +186,7 @@ class Executor:
             uniform=random.uniform,
         )
         if isinstance(decision, GiveUp):
-            return await self._end(delivery, task, claim, _failed(error.code, error.message))
+            return await self._end(delivery, task, claim, failed(error.code, error.message))
         affordable_s = self._budgets[task.lane.name].delay_s(self._parts.clock.monotonic())
         await self._retry(delivery, task, claim, max(decision.delay_s, affordable_s))
         return Verdict()
@@ -195,7 +196,7 @@ class Executor:
     ) -> Verdict:
         """Nothing was let through: the lane rests, or the class, unless only this job's own region is concerned."""
         if isinstance(blocked, LaneBlocked) and task.envelope.spec.routing.region is not None:
-            await self._parts.store.release(task.envelope.spec, claim.fence, ())
+            await self._parts.store.release(task.envelope.spec, claim.fence, task.attempts)
             return await self._come_back_later(delivery, delivery.queue, blocked.seconds)
         await self._give_back(delivery, task, claim)
         return Verdict(blocked.seconds, blocked.job_class if isinstance(blocked, NothingIdle) else None)
@@ -218,7 +219,7 @@ class Executor:
         if outcome.status is JobStatus.FAILED:
             await self._bury(delivery, outcome)
         await delivery.ack()
-        self._parts.emit(_finished(task, outcome, self._parts.clock.now()))
+        self._parts.emit(finished(task, outcome, self._parts.clock.now()))
         return Verdict()
 
     async def _store_result(self, task: Task, claim: Claim, outcome: Outcome) -> bool:
@@ -251,7 +252,7 @@ class Executor:
         return Verdict()
 
     async def _give_back(self, delivery: Delivery, task: Task, claim: Claim) -> None:
-        await self._parts.store.release(task.envelope.spec, claim.fence, ())
+        await self._parts.store.release(task.envelope.spec, claim.fence, task.attempts)
         await delivery.give_back()
 
     async def _bury_unread(self, delivery: Delivery, error: MalformedMessage) -> Verdict:
@@ -266,39 +267,7 @@ class Executor:
         self._parts.emit(MessageBuried(delivery.message.job_id, reason))
 
 
-_PAST_DEADLINE: Final = JobError("The deadline passed before the job was finished.", "expired", "deadline_exceeded")
-
-
 def _is_being_stopped() -> bool:
     """Whether the cancellation is meant for us, and not for the call we wait for."""
     current = asyncio.current_task()
     return current is not None and current.cancelling() > 0
-
-
-def _succeeded(answer: Answer) -> Outcome:
-    return Outcome(
-        JobStatus.SUCCEEDED,
-        response=answer.response,
-        usage=answer.usage,
-        cost_usd=answer.cost_usd,
-        served_by=answer.served_by,
-        cache=answer.cache,
-    )
-
-
-def _failed(code: str, message: str) -> Outcome:
-    return Outcome(JobStatus.FAILED, error=JobError(message, "provider_error", code))
-
-
-def _finished(task: Task, outcome: Outcome, now: float) -> JobFinished:
-    spec = task.envelope.spec
-    started_at = task.attempts[0].started_at if task.attempts else now
-    return JobFinished(
-        job_id=spec.id,
-        team=spec.team,
-        lane=spec.lane,
-        status=outcome.status,
-        cache=outcome.cache,
-        waited_s=max(0.0, started_at - (spec.run_at or spec.created_at)),
-        attempts=len(task.all_attempts),
-    )
