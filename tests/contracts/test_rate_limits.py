@@ -207,6 +207,158 @@ async def test_fifty_workers_at_once_get_no_more_than_there_is(rig: Rig) -> None
     assert sum(isinstance(answer, Reservation) for answer in answers) == 5
 
 
+async def test_deferrable_work_gets_nothing_while_other_work_waits(rig: Rig) -> None:
+    candidates = Candidates(LANE, (deployment(requests_per_minute=6_000),))
+    await rig.grants(*candidates.deployments)
+    idle = Wish("deferrable", Cost(), kept=0.5, only_idle=True)
+    granted = 0
+    for step in range(400):
+        rig.clock.seconds += 0.01
+        await rig.grants(*candidates.deployments)  # others take all there is, and want more
+        answer = await rig.limits().reserve(candidates, replace(idle, name=f"deferrable-{step}"))
+        granted += isinstance(answer, Reservation)
+    assert granted == 0
+
+
+async def test_deferrable_work_takes_what_is_idle_and_leaves_its_share(rig: Rig) -> None:
+    limited = deployment(requests_per_minute=6_000)
+    await rig.grants(limited)
+    rig.clock.seconds += 2
+    answers = [
+        await rig.limits().reserve(Candidates(LANE, (limited,)), Wish(f"d{n}", Cost(), kept=0.5, only_idle=True))
+        for n in range(50)
+    ]
+    assert sum(isinstance(answer, Reservation) for answer in answers) == 25
+    assert len(await rig.grants(limited)) == 25
+
+
+async def test_deferrable_work_that_waits_does_not_make_others_of_its_kind_wait(rig: Rig) -> None:
+    limited = deployment(requests_per_minute=60_000)
+    await rig.grants(limited)
+    rig.clock.seconds += 2
+    granted = 0
+    for step in range(100):
+        rig.clock.seconds += 0.01
+        for n in range(20):
+            wish = Wish(f"d{step}-{n}", Cost(), kept=0.5, only_idle=True)
+            granted += isinstance(await rig.limits().reserve(Candidates(LANE, (limited,)), wish), Reservation)
+    assert granted >= 1_000
+
+
+async def test_a_share_of_the_calls_at_once_is_left_too(rig: Rig) -> None:
+    limited = deployment(max_parallel_requests=10, requests_per_minute=60_000)
+    await rig.grants(limited)
+    rig.clock.seconds += 2
+    bulk = [
+        await rig.limits().reserve(Candidates(LANE, (limited,)), Wish(f"b{n}", Cost(), kept=0.1)) for n in range(10)
+    ]
+    assert sum(isinstance(answer, Reservation) for answer in bulk) == 9
+    assert len(await rig.grants(limited)) == 1
+
+
+async def break_down(rig: Rig, candidates: Candidates) -> None:
+    """Let the first deployment's breaker open."""
+    for _ in range(candidates.breaker.allowed_fails + 1):
+        rig.clock.seconds += 1
+        answer = await rig.limits().reserve(candidates, Wish(f"wish-{next(rig.numbers)}", Cost()))
+        assert isinstance(answer, Reservation)
+        await rig.limits().settle(answer, Cost(), FAILED)
+
+
+async def test_an_outage_that_one_worker_saw_is_known_to_all(rig: Rig) -> None:
+    pair = (deployment("d1", requests_per_minute=6_000), deployment("d2", requests_per_minute=6_000))
+    await rig.grants(*pair)
+    await break_down(rig, Candidates(LANE, pair))
+    taken = await rig.grants(*pair, attempts=5)
+    assert {reservation.deployment.id for reservation in taken} == {"d2"}
+
+
+async def test_when_all_are_down_the_wait_says_so(rig: Rig) -> None:
+    only = Candidates(LANE, (deployment(requests_per_minute=6_000),))
+    await rig.grants(*only.deployments)
+    await break_down(rig, only)
+    answer = await rig.limits().reserve(only, Wish("next", Cost()))
+    assert isinstance(answer, Wait)
+    assert (answer.seconds, answer.is_down) == (pytest.approx(5.0), True)
+
+
+async def test_what_is_back_is_called_by_one_probe_then_two_then_more(rig: Rig) -> None:
+    """Row 18: after an outage no herd comes, though the bucket is full and a thousand jobs wait."""
+    only = Candidates(LANE, (deployment(requests_per_minute=60_000),))
+    await rig.grants(*only.deployments)
+    await break_down(rig, only)
+    rig.clock.seconds += 6
+    at_once = []
+    for _ in range(8):
+        calls = await rig.grants(*only.deployments)
+        at_once.append(len(calls))
+        rig.clock.seconds += 0.5
+        for call in calls:
+            await rig.limits().settle(call, Cost(), WELL)
+    assert at_once[:6] == [1, 2, 4, 8, 16, 32]
+    assert at_once[-1] >= 400
+
+
+async def test_a_clients_own_faults_never_open_a_breaker(rig: Rig) -> None:
+    """Row 19: nor does one deployment's breaker touch another's, though they serve the same model."""
+    pair = (deployment("d1", requests_per_minute=6_000), deployment("d2", requests_per_minute=6_000))
+    await rig.grants(*pair)
+    rig.clock.seconds += 1
+    for reservation in await rig.grants(*pair, attempts=60):
+        await rig.limits().settle(reservation, Cost(), CallEnd(Health.GOOD))
+    assert all(
+        state.circuit.state(rig.clock.now()) is BreakerState.CLOSED for state in await rig.limits().look(LANE, pair)
+    )
+    await break_down(rig, Candidates(LANE, pair))
+    first, second = await rig.limits().look(LANE, pair)
+    now = rig.clock.now()
+    assert (first.circuit.state(now), second.circuit.state(now)) == (BreakerState.OPEN, BreakerState.CLOSED)
+
+
+async def test_a_refused_probe_is_a_sign_of_life(rig: Rig) -> None:
+    only = Candidates(LANE, (deployment(requests_per_minute=6_000),))
+    await rig.grants(*only.deployments)
+    await break_down(rig, only)
+    rig.clock.seconds += 6
+    [probe] = await rig.grants(*only.deployments)
+    await rig.limits().refuse(probe, 0.1)
+    [state] = await rig.limits().look(LANE, only.deployments)
+    assert state.circuit.state(rig.clock.now()) is BreakerState.RAMPING
+
+
+async def test_the_fastest_deployment_is_asked_first_once_all_were_measured(rig: Rig) -> None:
+    pair = (deployment("d1", requests_per_minute=60_000), deployment("d2", requests_per_minute=60_000))
+    by_latency = Candidates(LANE, pair, RoutingStrategy.LATENCY)
+    await rig.grants(*pair)
+    rig.clock.seconds += 1
+    served = []
+    for number in range(6):
+        call = await rig.limits().reserve(by_latency, Wish(f"call-{number}", Cost()))
+        assert isinstance(call, Reservation)
+        served.append(call.deployment.id)
+        rig.clock.seconds += {"d1": 0.9, "d2": 0.3}[call.deployment.id]
+        await rig.limits().settle(call, Cost(), CallEnd(Health.GOOD, was_answered=True))
+    assert served == ["d1", "d2", "d2", "d2", "d2", "d2"]
+
+
+async def test_the_least_busy_deployment_is_asked_first(rig: Rig) -> None:
+    pair = (deployment("d1", requests_per_minute=60_000), deployment("d2", requests_per_minute=60_000))
+    await rig.grants(*pair)
+    rig.clock.seconds += 1
+    by_load = Candidates(LANE, pair, RoutingStrategy.LEAST_BUSY)
+    served = [await rig.limits().reserve(by_load, Wish(f"call-{number}", Cost())) for number in range(6)]
+    assert [call.deployment.id for call in served if isinstance(call, Reservation)] == ["d1", "d2"] * 3
+
+
+async def test_the_flow_through_a_deployment_is_seen(rig: Rig) -> None:
+    limited = deployment(requests_per_minute=6_000)
+    for _ in range(4_000):
+        rig.clock.seconds += 0.01
+        await rig.grants(limited)
+    [state] = await rig.limits().look(LANE, (limited,))
+    assert state.flow[0] == pytest.approx(100, rel=0.05)
+
+
 AMOUNTS = st.sampled_from([0.0, 1.0, 7.0, 100.0, 2_000.0])
 LIMITS = st.builds(
     ConfiguredLimits,

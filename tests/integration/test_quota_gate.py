@@ -2,16 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from shared.adapters.redis.connection import connect
 from shared.adapters.redis.rate_limits import RedisRateLimits
-from shared.domain.circuit import Health
+from shared.domain.circuit import BreakerPolicy, Health
 from shared.domain.lanes import DEFAULT_WEIGHTS, JobClass
 from shared.domain.rate_limit import CallEnd, Cost, Wish
-from shared.domain.reservations import Candidates, Reservation
+from shared.domain.reservations import Candidates, Reservation, Wait
 from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment
 from shared.domain.turns import Turns
 from workers.quota_gate import Applicant, LaneBlocked, QuotaGate
@@ -29,8 +29,11 @@ class Rig:
     gate: QuotaGate
     through: list[str] = field(default_factory=list)
 
-    async def pass_through(self, name: str, job_class: str, target: Deployment) -> Reservation:
-        applicant = Applicant(JobClass(job_class), Candidates(LANE, (target,)), Wish(name, Cost()))
+    async def pass_through(
+        self, name: str, job_class: str, target: Deployment, *, has_alternative: bool = False
+    ) -> Reservation:
+        candidates = Candidates(LANE, (target,), breaker=BreakerPolicy(allowed_fails=0, cooldown_s=0.2))
+        applicant = Applicant(JobClass(job_class), candidates, Wish(name, Cost()), has_alternative)
         reservation = await self.gate.pass_through(applicant)
         self.through.append(name)
         return reservation
@@ -70,3 +73,42 @@ async def test_a_cancelled_job_holds_no_reservation(rig: Rig) -> None:
     await asyncio.gather(second, return_exceptions=True)
     await rig.limits.settle(first, Cost(), CallEnd(Health.GOOD))
     assert (await rig.pass_through("third", "standard", one_at_a_time)).name == "third"
+
+
+async def test_who_may_go_elsewhere_is_not_held_up_by_who_may_not(rig: Rig) -> None:
+    """Each region waits for its own deployments."""
+    shut, wide = deployment(requests_per_minute=1), replace(deployment(requests_per_minute=60_000), id="d2")
+    stuck = asyncio.create_task(rig.pass_through("stuck", "interactive", shut))
+    await asyncio.gather(*(rig.pass_through(f"job-{n}", "bulk", wide) for n in range(5)))
+    assert not stuck.done()
+    stuck.cancel()
+    await asyncio.gather(stuck, return_exceptions=True)
+
+
+async def test_who_has_an_alternative_does_not_wait_for_what_is_down(rig: Rig) -> None:
+    target = deployment(requests_per_minute=60_000)
+    call = await rig.pass_through("fails", "standard", target)
+    await rig.limits.settle(call, Cost(), CallEnd(Health.BAD))
+    waits = asyncio.create_task(rig.pass_through("waits", "standard", target))
+    with pytest.raises(LaneBlocked):
+        await rig.pass_through("leaves", "standard", target, has_alternative=True)
+    assert (await waits).is_probe
+
+
+async def test_who_is_cancelled_in_the_moment_of_the_grant_holds_nothing(rig: Rig) -> None:
+    one_at_a_time = deployment(max_parallel_requests=1, requests_per_minute=60_000)
+    granted = asyncio.Event()
+    real = rig.limits.reserve
+
+    async def reserve(candidates: Candidates, wish: Wish) -> Reservation | Wait:
+        found = await real(candidates, wish)
+        if isinstance(found, Reservation):
+            granted.set()
+        return found
+
+    rig.limits.reserve = reserve  # type: ignore[method-assign]  # to meet the moment
+    passing = asyncio.create_task(rig.pass_through("first", "standard", one_at_a_time))
+    await granted.wait()
+    passing.cancel()
+    await asyncio.gather(passing, return_exceptions=True)
+    assert (await rig.pass_through("second", "standard", one_at_a_time)).name == "second"
