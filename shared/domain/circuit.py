@@ -11,6 +11,7 @@ not once a worker. While it ramps, the number of calls at once begins at two and
 doubles it in each travel time: the slow start of TCP (Jacobson, "Congestion Avoidance and Control", 1988).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Self
@@ -21,6 +22,9 @@ LONGEST_COOLDOWN_S: Final = 60.0
 FIRST_WINDOW: Final = 2
 RAMPED_AT: Final = 64
 """Calls at once with which a ramp begins, and at which it is over."""
+
+PROBE_LOST_AFTER_S: Final = LONGEST_COOLDOWN_S
+"""Seconds after which a probe without an end is taken for lost with its worker, and another one may go."""
 
 PROBE_RECHECK_S: Final = 0.25
 """Seconds after which a deployment whose probe or ramp is under way is looked at again."""
@@ -81,12 +85,16 @@ class Circuit:
             return BreakerState.OPEN if now < self.open_until else BreakerState.HALF_OPEN
         return BreakerState.RAMPING if self.window else BreakerState.CLOSED
 
-    def wait_s(self, under_way: int, now: float) -> float:
-        """Give the seconds until a call may be tried, 0 for now. ``under_way``: calls granted since it opened."""
+    def wait_s(self, granted_at: Iterable[float], now: float) -> float:
+        """Give the seconds until a call may be tried, 0 for now. ``granted_at``: of each call that is under way."""
         if now < self.open_until:
             return self.open_until - now
         bound = 1 if self.open_until else self.window
-        return PROBE_RECHECK_S if bound and under_way >= bound else 0.0
+        if not bound:
+            return 0.0
+        oldest = now - PROBE_LOST_AFTER_S if self.open_until else 0.0
+        under_way = sum(self.knows(moment) and moment > oldest for moment in granted_at)
+        return PROBE_RECHECK_S if under_way >= bound else 0.0
 
     def knows(self, granted_at: float) -> bool:
         """Whether a call granted then was granted since it opened; the end of an older one is no news."""

@@ -129,8 +129,7 @@ class LimitState:
 
     def breaker_wait_s(self, lifetime_s: float, now: float) -> float:
         """Give the seconds for which the breaker lets nothing through, 0 for none."""
-        since_opening = sum(self.circuit.knows(end - lifetime_s) for end in self.held.values())
-        return self.circuit.wait_s(since_opening, now)
+        return self.circuit.wait_s((end - lifetime_s for end in self.held.values()), now)
 
     def wait_s(self, rates: Rates, wish: Wish, now: float) -> float:
         """Give the seconds until the limits let the wish be reserved, 0 for now; of a state at ``now``."""

@@ -9,7 +9,7 @@ from typing import Final, Self
 from shared.domain.circuit import BreakerPolicy, Health
 from shared.domain.routing import ConfiguredLimits, Deployment
 
-RESERVATION_S: Final = 300.0
+RESERVATION_S: Final = 60.0
 """Seconds after which the reservation of a killed worker is forgotten, added to the deployment's own timeout."""
 
 

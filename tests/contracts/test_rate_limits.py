@@ -92,7 +92,7 @@ async def test_a_dead_workers_slot_is_free_again_after_a_while(rig: Rig) -> None
     await rig.grants(limited)
     rig.clock.seconds += 1
     assert len(await rig.grants(limited)) == 1
-    rig.clock.seconds += 309
+    rig.clock.seconds += 69
     assert await rig.grants(limited) == []
     rig.clock.seconds += 2
     assert len(await rig.grants(limited)) == 1
@@ -279,7 +279,8 @@ async def test_when_all_are_down_the_wait_says_so(rig: Rig) -> None:
     await break_down(rig, only)
     answer = await rig.limits().reserve(only, Wish("next", Cost()))
     assert isinstance(answer, Wait)
-    assert (answer.seconds, answer.is_down) == (pytest.approx(5.0), True)
+    assert answer.is_down
+    assert answer.seconds == pytest.approx(5.0)
 
 
 async def test_what_is_back_is_called_by_one_probe_then_two_then_more(rig: Rig) -> None:

@@ -39,14 +39,23 @@ def test_a_success_forgives_the_failures_before_it() -> None:
 
 
 def test_an_open_breaker_says_when_it_may_be_probed() -> None:
-    assert opened(100).wait_s(0, 101) == pytest.approx(4)
-    assert opened(100).wait_s(0, 105) == 0
+    assert opened(100).wait_s([], 101) == pytest.approx(4)
+    assert opened(100).wait_s([], 105) == 0
     assert opened(100).state(105) is BreakerState.HALF_OPEN
 
 
 def test_one_probe_goes_at_a_time() -> None:
     """Row 18: a herd does not fall upon what has just come back."""
-    assert opened(100).wait_s(1, 105) == PROBE_RECHECK_S
+    assert opened(100).wait_s([105.0], 105) == PROBE_RECHECK_S
+
+
+def test_a_probe_that_was_lost_with_its_worker_is_followed_by_another() -> None:
+    assert opened(100).wait_s([105.0], 164) == PROBE_RECHECK_S
+    assert opened(100).wait_s([105.0], 166) == 0
+
+
+def test_calls_from_before_the_outage_that_hang_still_keep_no_probe_back() -> None:
+    assert opened(100).wait_s([99.0] * 50, 105) == 0
 
 
 def test_each_failed_probe_doubles_the_cooldown_up_to_its_bound() -> None:
@@ -63,8 +72,8 @@ def test_after_a_good_probe_the_calls_at_once_grow_one_by_one() -> None:
     windows = []
     while circuit.window:
         assert circuit.state(106) is BreakerState.RAMPING
-        assert circuit.wait_s(circuit.window - 1, 106) == 0
-        assert circuit.wait_s(circuit.window, 106) == PROBE_RECHECK_S
+        assert circuit.wait_s([106.0] * (circuit.window - 1), 106) == 0
+        assert circuit.wait_s([106.0] * circuit.window, 106) == PROBE_RECHECK_S
         windows.append(circuit.window)
         circuit = after(circuit, Health.GOOD, now=106)
     assert windows == list(range(FIRST_WINDOW, RAMPED_AT))
@@ -95,4 +104,4 @@ def test_whatever_happens_it_is_probed_again_within_the_longest_cooldown(ends: l
         circuit = circuit.after(health, now, POLICY, now)
         assert circuit.open_until <= now + LONGEST_COOLDOWN_S
         assert 0 <= circuit.window < RAMPED_AT
-        assert replace(circuit, open_until=0.0).wait_s(0, now) == 0
+        assert replace(circuit, open_until=0.0).wait_s([], now) == 0

@@ -3,15 +3,14 @@
 import asyncio
 import random
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 from shared.domain.circuit import Health
 from shared.domain.class_shares import ClassShares, Restraint
 from shared.domain.clock import Clock
-from shared.domain.errors import ProviderError, RateLimited, StoreUnavailable
-from shared.domain.events import BreakerMoved, Emit
+from shared.domain.errors import ProviderError, RateLimited
+from shared.domain.events import Emit
 from shared.domain.lanes import JobClass
 from shared.domain.rate_limit import CallEnd, Cost, Wish
 from shared.domain.reservations import Candidates, RateLimits, Reservation
@@ -20,6 +19,7 @@ from shared.domain.sightings import sighting
 from shared.domain.token_estimate import TokenEstimator
 from workers.quota_gate import LONG_WAIT_S, Applicant, QuotaGate
 from workers.room import Room
+from workers.settlements import Settlements
 from workers.task import Answer, Proceed, Task
 
 NOT_IDLE_REST_S: Final = 30.0
@@ -55,6 +55,7 @@ class Capacity:
     def __init__(self, parts: LimitParts) -> None:
         """Use the gates of all lanes of this worker."""
         self._parts = parts
+        self._settlements = Settlements(parts.limits, parts.clock, parts.emit)
 
     async def __call__(self, task: Task, proceed: Proceed) -> Answer:
         """Wait for a reservation, proceed with its deployment, settle.
@@ -70,14 +71,13 @@ class Capacity:
         try:
             answer = await proceed(task.on(reservation.deployment, is_probe=reservation.is_probe))
         except RateLimited as error:
-            with suppress(StoreUnavailable):
-                await self._parts.limits.refuse(reservation, error.retry_after_s or 0.0)
+            await self._settlements.refuse(reservation, error.retry_after_s or 0.0)
             raise
         except BaseException as error:
-            await self._settle(reservation, _taken_in_vain(reservation, error), CallEnd(_health(error)))
+            await self._settlements.settle(reservation, _taken_in_vain(reservation, error), CallEnd(_health(error)))
             raise
         end = CallEnd(Health.GOOD, was_answered=True, seen=sighting(answer.rate_limit_headers))
-        await self._settle(reservation, self._taken(task, reservation, answer), end)
+        await self._settlements.settle(reservation, self._taken(task, reservation, answer), end)
         return answer
 
     async def _reserve(self, task: Task) -> Reservation:
@@ -108,12 +108,6 @@ class Capacity:
             return reservation.cost
         self._parts.estimator.learn(task.lane.name, task.envelope.request, answer.usage)
         return Cost(1.0, answer.usage.input_tokens, answer.usage.output_tokens)
-
-    async def _settle(self, reservation: Reservation, taken: Cost, end: CallEnd) -> None:
-        with suppress(StoreUnavailable):  # the reservation ends by itself; an answer must not be lost for it
-            moved = await self._parts.limits.settle(reservation, taken, end)
-            if moved is not None:
-                self._parts.emit(BreakerMoved(reservation.lane, reservation.deployment.id, moved.value))
 
 
 def _taken_in_vain(reservation: Reservation, error: BaseException) -> Cost:

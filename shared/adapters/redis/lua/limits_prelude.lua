@@ -15,7 +15,7 @@ local UNKNOWN_START_PER_S, DOUBLING_S, FASTEST_SEARCH_PER_S = 10, 1, 10000
 local SHORTEST_REST_S, PARALLEL_RECHECK_S, LONGEST_WAIT_S = 0.05, 0.05, 3600
 local IDLE_AFTER_S, FLOW_S, LATENCY_NEWS = 1, 10, 0.1
 local LONGEST_COOLDOWN_S, FIRST_WINDOW, RAMPED_AT = 60, 2, 64
-local PROBE_RECHECK_S, SAME_MOMENT_S = 0.25, 0.001
+local PROBE_LOST_AFTER_S, PROBE_RECHECK_S, SAME_MOMENT_S = 60, 0.25, 0.001
 local ROUNDING = 1e-9
 local STATE_EXPIRES_S = 86400
 
@@ -130,8 +130,12 @@ local function breaker_wait(state, held, lifetime, now)
   if bound == 0 then
     return 0
   end
-  local since_opening = redis.call('ZCOUNT', held, '(' .. text(state.opened_at + SAME_MOMENT_S + lifetime), '+inf')
-  return since_opening >= bound and PROBE_RECHECK_S or 0
+  local since = state.opened_at + SAME_MOMENT_S
+  if state.open_until > 0 then
+    since = math.max(since, now - PROBE_LOST_AFTER_S)
+  end
+  local under_way = redis.call('ZCOUNT', held, '(' .. text(since + lifetime), '+inf')
+  return under_way >= bound and PROBE_RECHECK_S or 0
 end
 
 -- Moves the breaker on after the end of a call: health is good, bad or unknown.

@@ -1,0 +1,34 @@
+"""What a call took reaches the limits even if the store was away when it ended."""
+
+from shared.adapters.redis.connection import connect
+from shared.adapters.redis.rate_limits import RedisRateLimits
+from shared.domain.circuit import Health
+from shared.domain.clock import SystemClock
+from shared.domain.rate_limit import CallEnd, Cost, Wish
+from shared.domain.reservations import Candidates, Reservation
+from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment
+from tests.eventually import eventually
+from tests.servers.valkey import PrivateValkey
+from workers.settlements import Settlements
+
+ONE_AT_A_TIME = Deployment(
+    "d1", "m", "openai/m", ClientKind.HTTP, limits=ConfiguredLimits(max_parallel_requests=1, requests_per_minute=60_000)
+)
+
+
+async def test_a_slot_is_free_again_when_the_store_is_back(private_valkey: PrivateValkey) -> None:
+    client = connect(private_valkey.url)
+    limits = RedisRateLimits(client)
+
+    async def reserve(name: str) -> Reservation | None:
+        found = await limits.reserve(Candidates("m", (ONE_AT_A_TIME,)), Wish(name, Cost()))
+        return found if isinstance(found, Reservation) else None
+
+    first = await eventually(lambda: reserve("first"))
+    assert first is not None
+    settlements = Settlements(limits, SystemClock(), lambda _: None)
+    await private_valkey.kill()
+    await settlements.settle(first, Cost(), CallEnd(Health.GOOD))
+    await private_valkey.start()
+    assert await eventually(lambda: reserve("second"))
+    await client.aclose()

@@ -1,0 +1,63 @@
+"""The ends of calls, told to the limits: at once, or when the store is back."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from shared.domain.clock import Clock
+from shared.domain.errors import StoreUnavailable
+from shared.domain.events import BreakerMoved, Emit
+from shared.domain.rate_limit import RESERVATION_S, CallEnd, Cost
+from shared.domain.reservations import RateLimits, Reservation
+
+PAUSE_S: Final = 0.5
+"""Seconds between tries while the store is away."""
+
+TRIES: Final = int(RESERVATION_S / PAUSE_S)
+"""After these the store has forgotten the reservation by itself."""
+
+
+class Settlements:
+    """An answer never waits for the store to be back; what its call took is told to it then.
+
+    Otherwise a slot of a deployment that allows few calls at once, or the one probe of its breaker, would be held
+    until it is forgotten. Settling twice changes nothing.
+    """
+
+    def __init__(self, limits: RateLimits, clock: Clock, emit: Emit) -> None:
+        """Settle in ``limits``."""
+        self._limits = limits
+        self._clock = clock
+        self._emit = emit
+        self._late: set[asyncio.Task[None]] = set()
+
+    async def settle(self, reservation: Reservation, taken: Cost, end: CallEnd) -> None:
+        """Note what a call took and how it ended."""
+
+        async def settle() -> None:
+            moved = await self._limits.settle(reservation, taken, end)
+            if moved is not None:
+                self._emit(BreakerMoved(reservation.lane, reservation.deployment.id, moved.value))
+
+        await self._now_or_later(settle)
+
+    async def refuse(self, reservation: Reservation, retry_after_s: float) -> None:
+        """Note that the provider refused a call (429)."""
+        await self._now_or_later(lambda: self._limits.refuse(reservation, retry_after_s))
+
+    async def _now_or_later(self, tell: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await tell()
+        except StoreUnavailable:
+            late = asyncio.create_task(self._later(tell))
+            self._late.add(late)
+            late.add_done_callback(self._late.discard)
+
+    async def _later(self, tell: Callable[[], Awaitable[None]]) -> None:
+        for _ in range(TRIES):
+            await self._clock.sleep(PAUSE_S)
+            try:
+                return await tell()
+            except StoreUnavailable:
+                continue
+        return None
