@@ -9,6 +9,7 @@ from shared.domain.errors import StoreUnavailable, Unavailable
 from shared.domain.events import ArrivalCrashed, Emit, LanePaused
 from shared.domain.work_queue import Delivery, Intake
 from workers.executor import Executor
+from workers.lane_switch import LaneSwitch
 from workers.lease import WorkerLease
 from workers.room import Room
 
@@ -29,35 +30,23 @@ class LaneRunner:
     """Whose turn it is, the intake decides; how many run at once, the slots; when none may start, the rest."""
 
     def __init__(
-        self, lane: Lane, intake: Intake, executor: Executor, slots: int, lease: WorkerLease, room: Room
+        self, lane: Lane, intake: Intake, executor: Executor, lease: WorkerLease, room: Room, switch: LaneSwitch
     ) -> None:
-        """``slots``: jobs of this lane at a time."""
+        """``room``: of this lane alone; ``switch``: of the whole worker."""
         self._lane = lane
         self._intake = intake
         self._executor = executor
-        self._slots = asyncio.Semaphore(slots)
         self._lease = lease
         self._room = room
+        self._switch = switch
         self._arrivals: set[asyncio.Task[None]] = set()
         self._rests_until = 0.0
 
     async def run(self, clock: Clock, emit: Emit) -> None:
         """Take and start jobs until cancelled. Jobs that were started go on; see ``drain``."""
-        while True:
-            await self._slots.acquire()
-            try:
-                await self._lease.held()
-                await self._rest(clock, emit)
-                await self._room.free()
-                delivery = await self._intake.take()
-            except BaseException:
-                self._slots.release()
-                raise
-            if self._is_resting(clock):  # since it was asked for
-                self._slots.release()
-                await delivery.give_back()
-            else:
-                self._start(delivery, clock, emit)
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._take_and_start(clock, emit))
+            both.create_task(self._follow_the_switch())
 
     async def drain(self, grace_s: float) -> int:
         """Stop taking; wait for what runs, ``grace_s`` seconds; give the rest back and tell how many that were."""
@@ -70,6 +59,32 @@ class LaneRunner:
         await asyncio.gather(*unfinished, return_exceptions=True)
         return len(unfinished)
 
+    async def _take_and_start(self, clock: Clock, emit: Emit) -> None:
+        while True:
+            await self._lease.held()
+            await self._rest(clock, emit)
+            await self._room.free()
+            delivery = await self._intake.take()
+            if self._is_resting(clock) or self._is_paused:  # since it was asked for
+                await delivery.give_back()
+            else:
+                self._start(delivery, clock, emit)
+
+    async def _follow_the_switch(self) -> None:
+        while True:
+            await self._until_paused(paused=True)
+            await self._intake.pause()
+            await self._until_paused(paused=False)
+            await self._intake.resume()
+
+    async def _until_paused(self, *, paused: bool) -> None:
+        while self._is_paused is not paused:
+            await self._switch.changed()
+
+    @property
+    def _is_paused(self) -> bool:
+        return self._switch.is_paused(self._lane.name)
+
     def _start(self, delivery: Delivery, clock: Clock, emit: Emit) -> None:
         self._room.enter(delivery.message.job_id)
         arrival = asyncio.create_task(self._handle(delivery, clock))
@@ -78,8 +93,7 @@ class LaneRunner:
 
     def _ended(self, arrival: asyncio.Task[None], delivery: Delivery, clock: Clock, emit: Emit) -> None:
         self._arrivals.discard(arrival)
-        self._slots.release()
-        self._room.leave(delivery.message.job_id)
+        self._room.end(delivery.message.job_id)
         if not arrival.cancelled() and (error := arrival.exception()) is not None:
             emit(ArrivalCrashed(delivery.message.job_id, type(error).__name__))
             self._arrivals.add(returning := asyncio.create_task(_give_back_later(delivery, clock)))
@@ -112,6 +126,7 @@ class LaneRunner:
             return
         await self._intake.pause()
         await clock.sleep(seconds)
+        await self._until_paused(paused=False)
         await self._intake.resume()
 
 

@@ -23,6 +23,7 @@ from shared.domain.turns import Turns
 from shared.domain.work_queue import WorkQueue
 from workers.executor import Executor, ExecutorParts
 from workers.lane_runner import LaneRunner
+from workers.lane_switch import LaneSwitch
 from workers.lease import WorkerLease
 from workers.pipeline import assemble, stages
 from workers.quota_gate import QuotaGate
@@ -62,15 +63,16 @@ class Worker:
     """One process's worker."""
 
     def __init__(self, parts: WorkerParts, catalog: Catalog, options: WorkerOptions, clock: Clock, emit: Emit) -> None:
-        """Serve every lane of ``catalog``."""
+        """Serve every lane of ``catalog``, while ``switch`` does not say that it is paused."""
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.switch = LaneSwitch()
         self._parts = parts
         self._catalog = catalog
         self._options = options
         self._clock = clock
         self._emit = emit
         self._lease = WorkerLease(self.name, parts.leases, clock, emit)
-        self._rooms = {name: Room() for name in catalog.lanes}
+        self._rooms = {name: Room(options.slots) for name in catalog.lanes}
         gates = {name: QuotaGate(parts.limits, Turns(options.weights)) for name in catalog.lanes}
         capacity = Capacity(LimitParts(parts.limits, gates, self._rooms, options.shares, clock, emit))
         self._executor = Executor(
@@ -104,7 +106,7 @@ class Worker:
     def _runner(self, lane: Lane) -> LaneRunner:
         options = self._options
         intake = self._parts.queue.intake(lane.name, options.weights, options.slots)
-        return LaneRunner(lane, intake, self._executor, options.slots, self._lease, self._rooms[lane.name])
+        return LaneRunner(lane, intake, self._executor, self._lease, self._rooms[lane.name], self.switch)
 
     async def _watch_for_cancelled_jobs(self) -> None:
         async for change in self._parts.feed.follow():

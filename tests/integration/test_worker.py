@@ -12,6 +12,7 @@ from shared.adapters.redis.worker_leases import RedisWorkerLeases
 from shared.domain.answer_cache import CacheMode, CachePolicy
 from shared.domain.events import ArrivalCrashed, Event, JobRetried, LanePaused, RoleStopped, ServerBack, ServerLost
 from shared.domain.job import JobSpec, JobStatus
+from shared.domain.lanes import DEFAULT_WEIGHTS
 from shared.domain.retry import RetryPolicy
 from shared.domain.routing import ClientKind
 from tests.eventually import eventually
@@ -154,3 +155,21 @@ async def test_a_worker_that_never_reached_the_store_still_stops_when_told(rig: 
         await running
     await nowhere.aclose()
     assert await _announced(rig, RoleStopped)
+
+
+async def test_a_paused_lane_takes_nothing_until_it_is_resumed_while_its_running_jobs_go_on(rig: Rig) -> None:
+    await rig.provider.faults("hang", count=1)
+    running = await rig.submit("Runs on")
+    async with working(rig) as worker:
+        await rig.provider.wait_for(in_flight=1)
+        worker.switch.pause(rig.lane.name)
+        await rig.provider.release()
+        await becomes(rig, running, JobStatus.SUCCEEDED)
+        held_back = await rig.submit("Held back")
+        other = rig.parts.queue.intake(rig.lane.name, DEFAULT_WEIGHTS, 8)
+        delivery = await other.take()
+        await other.close()
+        await delivery.give_back()
+        assert delivery.message.job_id == held_back.id
+        worker.switch.resume(rig.lane.name)
+        await becomes(rig, held_back, JobStatus.SUCCEEDED)

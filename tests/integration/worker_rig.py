@@ -62,7 +62,7 @@ class Rig:
         parts = self.parts
         emit = self.events.append
         gates = {name: QuotaGate(parts.limits, Turns(DEFAULT_WEIGHTS)) for name in self.catalog.lanes}
-        rooms = {name: Room() for name in self.catalog.lanes}
+        rooms = {name: Room(8) for name in self.catalog.lanes}
         capacity = Capacity(LimitParts(parts.limits, gates, rooms, ClassShares(), self.clock, emit))
         return Executor(
             ExecutorParts(worker, parts.store, parts.leases, parts.queue, self.clock, self.events.append),
