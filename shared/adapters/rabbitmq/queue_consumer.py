@@ -64,7 +64,7 @@ class QueueConsumer:
             await self._stop_channels()
             version = self._topology.version
             try:
-                await self._until_lost(await self._consume())
+                await self._until_lost(await self._consume(), version)
             except BrokerUnavailable as error:
                 await self._recover_from(error, version)
 
@@ -74,9 +74,11 @@ class QueueConsumer:
         await channel.consume(self._prefetch, self._hand_over)
         return channel
 
-    async def _until_lost(self, channel: ConsumerChannel) -> None:
-        # The broker says when it cancels a consumer; should that get lost, the look around finds it missing.
-        while channel.is_consuming:
+    async def _until_lost(self, channel: ConsumerChannel, version: int) -> None:
+        # The broker says when it cancels a consumer; should that get lost, the look around finds it missing. Of a
+        # consumer that was registered while its queue was being deleted nobody ever hears again: so it begins anew
+        # when something had to be declared since.
+        while channel.is_consuming and self._topology.version == version:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_WATCH_S):
                     await channel.ended.wait()
