@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -12,11 +13,12 @@ from producer_api.app import ApiParts, create_app
 from producer_api.server import serve
 from scheduler.scheduler import Scheduler
 from scheduler.timetable import timetable
-from shared.bootstrap import Connections, price_of, provider_clients, sink
+from shared.bootstrap import Connections, Servers, open_connections, price_of, provider_clients, sink
 from shared.domain.catalog import Catalog
 from shared.domain.class_shares import ClassShares
 from shared.domain.clock import Clock, SystemClock
 from shared.domain.events import ConfigurationDoubt, Emit
+from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow
 from shared.domain.tenants import Keyring
 from shared.settings import Settings
 from shared.wire.config import Configuration, load
@@ -36,6 +38,11 @@ class Process:
     emit: Emit
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def windows(self) -> tuple[DeferrableWindow, ...]:
+        """The windows of deferrable work, the shortest first."""
+        return DEFERRABLE_WINDOWS
+
     @classmethod
     def begin(cls, settings: Settings) -> Self:
         """Read the configuration, name its doubtful spots, and end on SIGINT or SIGTERM.
@@ -52,6 +59,10 @@ class Process:
             asyncio.get_running_loop().add_signal_handler(name, process.stop.set)
         return process
 
+    def connected(self, servers: Servers) -> AbstractAsyncContextManager[Connections]:
+        """Connect every port; raises ``BrokerUnavailable`` or ``StoreUnavailable`` when a server is not there."""
+        return open_connections(servers, self.configuration.retention_s, self.clock, self.emit, self.windows)
+
     async def api(self, connections: Connections, keyring: Keyring, listener: socket.socket, on_ready: OnReady) -> None:
         """Serve HTTP on ``listener``."""
         parts = ApiParts(
@@ -65,6 +76,7 @@ class Process:
             emit=self.emit,
             cache_default=self.configuration.cache_default,
             body_limit=self.configuration.body_limit,
+            windows=self.windows,
         )
         await connections.queue.declare(list(self.catalog.lanes))
         await serve(create_app(parts), listener, self.stop, on_ready)
@@ -77,6 +89,7 @@ class Process:
             configured.grace_s,
             self.configuration.weights,
             ClassShares(self.configuration.interactive_reserve),
+            self.windows,
         )
         async with provider_clients() as clients:
             parts = WorkerParts(
@@ -92,7 +105,7 @@ class Process:
 
     async def scheduler(self, connections: Connections, on_ready: OnReady) -> None:
         """Do what is due at its time."""
-        rows = timetable(connections.store, connections.queue, self.clock)
+        rows = timetable(connections.store, connections.queue, self.clock, self.windows)
         await Scheduler(rows, self.clock, self.emit).run(self.stop, on_ready)
 
     async def couriers(self, connections: Connections, on_ready: OnReady) -> None:

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from forebay.heartbeat import beat
 from forebay.roles import Process
 from producer_api.server import listen
-from shared.bootstrap import Connections, embedded_servers, external_servers, open_connections
+from shared.bootstrap import Connections, embedded_servers, external_servers
 from shared.domain.errors import ConfigurationError
 from shared.domain.events import RoleStarted, RoleStopped
 from shared.domain.tenants import AdminKeyring, Keyring, hash_key
@@ -50,7 +50,7 @@ async def run_up(settings: Settings, address: Address, on_ready: Callable[[Ready
     with listen(address.host, address.port) as listener:
         async with (
             embedded_servers(settings) as servers,
-            open_connections(servers, process.configuration.retention_s, process.clock, process.emit) as connections,
+            process.connected(servers) as connections,
         ):
             keyring, new_admin_key = _keyring_for_up(settings, process)
             ready = Ready(_url(listener), new_admin_key)
@@ -75,7 +75,7 @@ async def run_role(role: Role, settings: Settings, address: Address | None = Non
     process = Process.begin(settings)
     servers = external_servers(settings)
     async with (
-        open_connections(servers, process.configuration.retention_s, process.clock, process.emit) as connections,
+        process.connected(servers) as connections,
         beat(settings.heartbeat_file, process.clock),
     ):
         if role == "api":

@@ -119,7 +119,8 @@ class Admission:
         starts_at = job.spec.starts_at(now)
         message = Message(draft.message_of(job.spec), job.spec.id)
         try:
-            await self._parts.queue.publish(job.spec.queue(starts_at), message, starts_at - now)
+            queue = job.spec.queue(starts_at, self._parts.windows)
+            await self._parts.queue.publish(queue, message, starts_at - now)
         except (Unavailable, Unroutable) as error:
             await self._withdraw(draft)
             return _not_accepted(error)

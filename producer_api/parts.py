@@ -8,6 +8,7 @@ from shared.domain.catalog import Catalog
 from shared.domain.clock import Clock
 from shared.domain.events import Emit
 from shared.domain.job_store import DEFAULT_RETENTION_S, JobFeed, JobStore
+from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow
 from shared.domain.tenants import Keyring
 from shared.domain.work_queue import WorkQueue
 
@@ -19,6 +20,7 @@ class ApiParts:
     cache_default: how a job uses the cache where it does not say.
     body_limit: bytes of a request's body, and of one line of a bulk upload.
     retention_s: seconds after which a job that is not found is said to have expired.
+    windows: of deferrable work, the shortest first.
     """
 
     store: JobStore
@@ -32,3 +34,4 @@ class ApiParts:
     cache_default: CachePolicy
     body_limit: int = DEFAULT_BODY_LIMIT
     retention_s: float = DEFAULT_RETENTION_S
+    windows: tuple[DeferrableWindow, ...] = DEFERRABLE_WINDOWS

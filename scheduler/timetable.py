@@ -1,6 +1,6 @@
 """What runs when. Read this table to know everything the scheduler does."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from apscheduler.triggers.base import BaseTrigger
@@ -9,6 +9,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from scheduler.duties.republish_stranded_jobs import RepublishStrandedJobs
 from shared.domain.clock import Clock
 from shared.domain.job_store import JobStore
+from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow
 from shared.domain.work_queue import WorkQueue
 
 Duty = Callable[[], Awaitable[int]]
@@ -24,6 +25,9 @@ class Row:
     duty: Duty
 
 
-def timetable(store: JobStore, queue: WorkQueue, clock: Clock) -> tuple[Row, ...]:
-    """Give every duty with its times."""
-    return (Row("republish stranded jobs", IntervalTrigger(seconds=10), RepublishStrandedJobs(store, queue, clock)),)
+def timetable(
+    store: JobStore, queue: WorkQueue, clock: Clock, windows: Sequence[DeferrableWindow] = DEFERRABLE_WINDOWS
+) -> tuple[Row, ...]:
+    """Give every duty with its times. ``windows``: of deferrable work, the shortest first."""
+    republish = RepublishStrandedJobs(store, queue, clock, windows)
+    return (Row("republish stranded jobs", IntervalTrigger(seconds=10), republish),)

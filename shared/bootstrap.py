@@ -1,6 +1,6 @@
 """From settings to adapters: the only module that names them. A URL's scheme chooses the adapter."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -23,6 +23,7 @@ from shared.domain.clock import Clock, SystemClock
 from shared.domain.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
 from shared.domain.events import Emit
 from shared.domain.job_store import JobFeed, JobStore, WorkerLeases
+from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow
 from shared.domain.providers import ProviderClient
 from shared.domain.reservations import RateLimits
 from shared.domain.routing import ClientKind
@@ -99,13 +100,21 @@ async def embedded_servers(settings: Settings) -> AsyncIterator[Servers]:
 
 @asynccontextmanager
 async def open_connections(
-    servers: Servers, retention_s: float, clock: Clock, emit: Emit
+    servers: Servers,
+    retention_s: float,
+    clock: Clock,
+    emit: Emit,
+    windows: Sequence[DeferrableWindow] = DEFERRABLE_WINDOWS,
 ) -> AsyncIterator[Connections]:
-    """Connect every port; raises ``BrokerUnavailable`` or ``StoreUnavailable`` when a server is not there."""
+    """Connect every port; ``windows``: of deferrable work, the shortest first.
+
+    Raises:
+        BrokerUnavailable, StoreUnavailable: a server is not there.
+    """
     async with AsyncExitStack() as stack:
         client = connect(servers.redis_url)
         stack.push_async_callback(client.aclose)
-        queue = _work_queue(servers, client, clock, emit)
+        queue = _work_queue(servers, client, clock, emit, windows)
         await queue.open()
         stack.push_async_callback(queue.close)
         yield Connections(
@@ -172,7 +181,7 @@ async def _check_store(url: str) -> list[Finding]:
 
 
 async def _check_broker(url: str) -> list[Finding]:
-    broker = _rabbitmq(url, SystemClock(), sink("error"))
+    broker = _rabbitmq(url, SystemClock(), sink("error"), DEFERRABLE_WINDOWS)
     try:
         await broker.open()
     except BrokerUnavailable as error:
@@ -187,19 +196,21 @@ def _price_table() -> PriceTable:
     return PriceTable()
 
 
-def _work_queue(servers: Servers, client: object, clock: Clock, emit: Emit) -> WorkQueue:
+def _work_queue(
+    servers: Servers, client: object, clock: Clock, emit: Emit, windows: Sequence[DeferrableWindow]
+) -> WorkQueue:
     if servers.amqp_url is not None:
-        return _rabbitmq(servers.amqp_url, clock, emit)
+        return _rabbitmq(servers.amqp_url, clock, emit, windows)
     from shared.adapters.streams.work_queue import StreamsWorkQueue  # noqa: PLC0415 - the twin is lazy as well
 
     if not isinstance(client, Redis):
         raise ConfigurationError(
             "FOREBAY_AMQP_URL", None, "a RabbitMQ URL: queues in a Redis Cluster are not supported"
         )
-    return StreamsWorkQueue(client, clock, emit)
+    return StreamsWorkQueue(client, clock, emit, windows)
 
 
-def _rabbitmq(url: str, clock: Clock, emit: Emit) -> WorkQueue:
+def _rabbitmq(url: str, clock: Clock, emit: Emit, windows: Sequence[DeferrableWindow]) -> WorkQueue:
     from shared.adapters.rabbitmq.work_queue import RabbitMQWorkQueue  # noqa: PLC0415 - 0.3 s that streams save
 
     scheme, separator, _ = url.partition("://")
@@ -207,4 +218,4 @@ def _rabbitmq(url: str, clock: Clock, emit: Emit) -> WorkQueue:
         # The URL itself may hold a password.
         found = f"{scheme}://…" if separator else "…, without a scheme"
         raise ConfigurationError("FOREBAY_AMQP_URL", found, "an amqp:// or amqps:// URL")
-    return RabbitMQWorkQueue(url, clock, emit)
+    return RabbitMQWorkQueue(url, clock, emit, windows)

@@ -1,5 +1,6 @@
-"""A clock that stands still until it is moved."""
+"""Clocks that stand still until they are moved."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 
@@ -19,3 +20,41 @@ class ManualClock:
     async def sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
         self.seconds += seconds
+
+
+class SteppingClock:
+    """Stands still until it is moved; whoever sleeps wakes up when it has come far enough."""
+
+    def __init__(self) -> None:
+        self._seconds = 1_700_000_000.0
+        self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
+
+    def now(self) -> float:
+        return self._seconds
+
+    def monotonic(self) -> float:
+        return self._seconds
+
+    async def sleep(self, seconds: float) -> None:
+        awake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._sleepers.append((self._seconds + seconds, awake))
+        await awake
+
+    async def advance(self, seconds: float) -> None:
+        """Move it, waking the sleepers one after the other; each does what it can do at once."""
+        end = self._seconds + seconds
+        await settle()
+        while due := [sleeper for sleeper in self._sleepers if sleeper[0] <= end and not sleeper[1].done()]:
+            first = min(due, key=lambda sleeper: sleeper[0])
+            self._seconds = max(self._seconds, first[0])
+            first[1].set_result(None)
+            self._sleepers = [sleeper for sleeper in self._sleepers if not sleeper[1].done()]
+            await settle()
+        self._seconds = end
+        await settle()
+
+
+async def settle() -> None:
+    """Let every task go on until it waits for something."""
+    for _ in range(50):
+        await asyncio.sleep(0)

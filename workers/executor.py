@@ -17,7 +17,7 @@ from shared.domain.errors import MalformedMessage, StoreUnavailable
 from shared.domain.events import ClaimLost, Emit, JobRetried, MessageBuried
 from shared.domain.job import Envelope, JobSpec, JobStatus, Outcome
 from shared.domain.job_store import Claim, ClaimResult, JobStore, WorkerLeases
-from shared.domain.lanes import JobClass, QueueName
+from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow, JobClass
 from shared.domain.retry import GiveUp
 from shared.domain.retry_budget import RetryBudget
 from shared.domain.work_queue import Delivery, WorkQueue
@@ -36,7 +36,7 @@ STORE_RETRY_S: Final = 0.25
 
 @dataclass(frozen=True, slots=True)
 class ExecutorParts:
-    """What an executor works with. ``worker``: the name under which it claims."""
+    """What an executor works with. ``worker``: the name it claims under; ``windows``: the shortest first."""
 
     worker: str
     store: JobStore
@@ -44,6 +44,7 @@ class ExecutorParts:
     queue: WorkQueue
     clock: Clock
     emit: Emit
+    windows: tuple[DeferrableWindow, ...] = DEFERRABLE_WINDOWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +96,13 @@ class Executor:
         except MalformedMessage as error:
             return await self._bury_unread(delivery, error)
         spec = envelope.spec
-        if spec.run_at is not None and spec.run_at > self._parts.clock.now():
-            return await self._wait_for_its_time(delivery, spec, spec.run_at)
+        now = self._parts.clock.now()
+        if spec.run_at is not None and spec.run_at > now:
+            return await self._wait_until(spec.run_at, delivery, spec)
+        if spec.has_time_for_another_window(delivery.queue, now, self._parts.windows):  # long waits hop
+            return await self._wait_until(now, delivery, spec)
         if spec.id in self._in_hand:  # a message whose confirmation was lost comes twice, side by side
-            return await self._come_back_later(delivery, delivery.queue, HELD_RECHECK_S)
+            return await self._come_back_after(HELD_RECHECK_S, delivery, spec)
         self._in_hand[spec.id] = envelope
         try:
             return await self._claim_and_run(delivery, envelope, lane)
@@ -108,7 +112,7 @@ class Executor:
     async def _claim_and_run(self, delivery: Delivery, envelope: Envelope, lane: Lane) -> Verdict:
         claim = await self._claim(envelope)
         if claim.result is ClaimResult.HELD:
-            return await self._come_back_later(delivery, delivery.queue, HELD_RECHECK_S)
+            return await self._come_back_after(HELD_RECHECK_S, delivery, envelope.spec)
         if claim.result is ClaimResult.FINISHED:
             return await self._do_what_is_left(delivery, envelope)
         return await self._run(
@@ -197,14 +201,14 @@ class Executor:
         """Nothing was let through: the lane rests, or the class, unless only this job's own region is concerned."""
         if isinstance(blocked, LaneBlocked) and task.envelope.spec.routing.region is not None:
             await self._parts.store.release(task.envelope.spec, claim.fence, task.attempts)
-            return await self._come_back_later(delivery, delivery.queue, blocked.seconds)
+            return await self._come_back_after(blocked.seconds, delivery, task.envelope.spec)
         await self._give_back(delivery, task, claim)
         return Verdict(blocked.seconds, blocked.job_class if isinstance(blocked, NothingIdle) else None)
 
     async def _retry(self, delivery: Delivery, task: Task, claim: Claim, delay_s: float) -> None:
         spec = task.envelope.spec
         if await self._parts.store.release(spec, claim.fence, task.attempts):
-            await self._parts.queue.publish(delivery.queue, delivery.message, delay_s)
+            await self._publish_again(delay_s, delivery, spec)
             self._parts.emit(JobRetried(spec.id, spec.lane, task.attempts[-1].outcome, delay_s))
         else:
             self._parts.emit(ClaimLost(spec.id, claim.fence))
@@ -239,17 +243,21 @@ class Executor:
         await delivery.ack()
         return Verdict()
 
-    async def _wait_for_its_time(self, delivery: Delivery, spec: JobSpec, run_at: float) -> Verdict:
+    async def _wait_until(self, moment: float, delivery: Delivery, spec: JobSpec) -> Verdict:
         job = await self._parts.store.get(spec.team, spec.id)
         if job is not None and job.status.is_final:  # cancelled; at its time the record may be gone, and it would run
             await delivery.ack()
             return Verdict()
-        return await self._come_back_later(delivery, spec.queue(run_at), run_at - self._parts.clock.now())
+        return await self._come_back_after(moment - self._parts.clock.now(), delivery, spec)
 
-    async def _come_back_later(self, delivery: Delivery, queue: QueueName, delay_s: float) -> Verdict:
-        await self._parts.queue.publish(queue, delivery.message, delay_s)
+    async def _come_back_after(self, delay_s: float, delivery: Delivery, spec: JobSpec) -> Verdict:
+        await self._publish_again(delay_s, delivery, spec)
         await delivery.ack()
         return Verdict()
+
+    async def _publish_again(self, delay_s: float, delivery: Delivery, spec: JobSpec) -> None:
+        queue = spec.queue_again(delivery.queue, self._parts.clock.now() + delay_s, self._parts.windows)
+        await self._parts.queue.publish(queue, delivery.message, delay_s)
 
     async def _give_back(self, delivery: Delivery, task: Task, claim: Claim) -> None:
         await self._parts.store.release(task.envelope.spec, claim.fence, task.attempts)

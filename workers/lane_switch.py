@@ -1,6 +1,8 @@
 """Which lanes an operator has paused, as this worker knows it."""
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 
 class LaneSwitch:
@@ -29,9 +31,9 @@ class LaneSwitch:
         """Whether the lane is paused."""
         return lane in self._paused
 
-    async def changed(self) -> None:
-        """Wait until some lane is paused or resumed, from now on."""
-        await self._changed.wait()
+    def changed(self) -> Coroutine[Any, Any, object]:
+        """Wait until some lane is paused or resumed after this was called, even if that comes before it is awaited."""
+        return self._changed.wait()
 
     def _tell(self) -> None:
         self._changed.set()

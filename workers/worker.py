@@ -15,7 +15,7 @@ from shared.domain.errors import StoreUnavailable
 from shared.domain.events import Emit, RoleStarted, RoleStopped
 from shared.domain.job import JobStatus
 from shared.domain.job_store import JobFeed, JobStore, WorkerLeases
-from shared.domain.lanes import DEFAULT_WEIGHTS, Priority
+from shared.domain.lanes import DEFAULT_WEIGHTS, DEFERRABLE_WINDOWS, DeferrableWindow, Priority
 from shared.domain.providers import ProviderClient
 from shared.domain.reservations import RateLimits
 from shared.domain.routing import ClientKind
@@ -38,12 +38,14 @@ class WorkerOptions:
 
     slots: jobs of one lane at a time. grace_s: seconds that running jobs are given when the worker is told to stop.
     weights: turns of each priority. shares: what each class leaves of every limit to the others.
+    windows: of deferrable work, the shortest first.
     """
 
     slots: int = 128
     grace_s: float = 25.0
     weights: Mapping[Priority, int] = field(default_factory=lambda: DEFAULT_WEIGHTS)
     shares: ClassShares = field(default_factory=ClassShares)
+    windows: tuple[DeferrableWindow, ...] = DEFERRABLE_WINDOWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +74,11 @@ class Worker:
         self._clock = clock
         self._emit = emit
         self._lease = WorkerLease(self.name, parts.leases, clock, emit)
-        self._rooms = {name: Room(options.slots) for name in catalog.lanes}
+        self._rooms = {name: Room(options.slots, options.shares.interactive_reserve) for name in catalog.lanes}
         gates = {name: QuotaGate(parts.limits, Turns(options.weights)) for name in catalog.lanes}
         capacity = Capacity(LimitParts(parts.limits, gates, self._rooms, options.shares, clock, emit))
         self._executor = Executor(
-            ExecutorParts(self.name, parts.store, parts.leases, parts.queue, clock, emit),
+            ExecutorParts(self.name, parts.store, parts.leases, parts.queue, clock, emit, options.windows),
             assemble(stages(parts.cache, Fallbacks(catalog, emit), capacity, parts.clients, clock, emit)),
         )
 

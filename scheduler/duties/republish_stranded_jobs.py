@@ -1,9 +1,11 @@
 """Publish the jobs that were recorded and, because of a crash in between, never confirmed by the broker."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from shared.domain.clock import Clock
 from shared.domain.job_store import JobStore
+from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow
 from shared.domain.work_queue import Message, WorkQueue
 from shared.wire.envelope import decode
 
@@ -17,9 +19,15 @@ class RepublishStrandedJobs:
     """A duty. Running it twice at once does no harm: a job is run by whoever claims it."""
 
     def __init__(
-        self, store: JobStore, queue: WorkQueue, clock: Clock, stranded_after_s: float = STRANDED_AFTER_S
+        self,
+        store: JobStore,
+        queue: WorkQueue,
+        clock: Clock,
+        windows: Sequence[DeferrableWindow] = DEFERRABLE_WINDOWS,
+        stranded_after_s: float = STRANDED_AFTER_S,
     ) -> None:
-        """Look in ``store``, publish to ``queue``."""
+        """Look in ``store``, publish to ``queue``. ``windows``: of deferrable work, the shortest first."""
+        self._windows = windows
         self._stranded_after_s = stranded_after_s
         self._store = store
         self._queue = queue
@@ -32,6 +40,7 @@ class RepublishStrandedJobs:
             spec = decode(job.message).spec
             now = self._clock.now()
             starts_at = spec.starts_at(now)
-            await self._queue.publish(spec.queue(starts_at), Message(job.message, job.job_id), starts_at - now)
+            queue = spec.queue(starts_at, self._windows)
+            await self._queue.publish(queue, Message(job.message, job.job_id), starts_at - now)
             await self._store.mark_queued(job.team, [spec])
         return len(stranded)

@@ -110,11 +110,21 @@ class BackgroundTaskDied(Event):
 
 @dataclass(frozen=True, slots=True)
 class LanePaused(Event):
-    """A worker stopped taking from a lane for a while."""
+    """A worker stopped taking from a lane for a while, or from one of its classes."""
 
     lane: str
     seconds: float
     reason: str
+    job_class: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesReturned(Event):
+    """A worker gave back what it had fetched of a class, because it took nothing of it for that many seconds."""
+
+    lane: str
+    job_class: str
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

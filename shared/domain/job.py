@@ -99,6 +99,16 @@ class JobSpec:
         """Give the first moment at which the job may run: ``run_at``, or ``now`` if that is over or not set."""
         return max(now, self.run_at or now)
 
+    def due_at(self, windows: Sequence[DeferrableWindow] = DEFERRABLE_WINDOWS) -> float | None:
+        """Give the moment up to which the job should be done; None: it is patient without end.
+
+        That is its deadline. Deferrable work without one is patient for the longest window from when it may run
+        first: it does not expire then, but waits no longer for idle capacity.
+        """
+        if self.deadline is not None or self.priority is not Priority.DEFERRABLE:
+            return self.deadline
+        return self.starts_at(self.created_at) + windows[-1].seconds
+
     def queue(
         self, now: float, windows: Sequence[DeferrableWindow] = DEFERRABLE_WINDOWS, *, is_surplus: bool = False
     ) -> QueueName:
@@ -106,9 +116,24 @@ class JobSpec:
 
         ``is_surplus``: its team has more than its share of the class's backlog.
         """
-        to_deadline = None if self.deadline is None else self.deadline - now
-        job_class = class_for(self.priority, to_deadline, windows)
+        due_at = self.due_at(windows)
+        job_class = class_for(self.priority, None if due_at is None else due_at - now, windows)
         return QueueName(self.lane, job_class.surplus if is_surplus else job_class)
+
+    def queue_again(self, came_from: QueueName, now: float, windows: Sequence[DeferrableWindow]) -> QueueName:
+        """Give the queue this job waits in, if it begins to wait again at ``now``.
+
+        It is the one it came from; deferrable work may have less time by now than that one's window.
+        """
+        return self.queue(now, windows) if self.priority is Priority.DEFERRABLE else came_from
+
+    def has_time_for_another_window(
+        self, came_from: QueueName, now: float, windows: Sequence[DeferrableWindow]
+    ) -> bool:
+        """Whether the window this job waited in is over, and its deadline is further away than the next one's end."""
+        if self.priority is not Priority.DEFERRABLE or came_from.job_class.window is not None:
+            return False
+        return self.queue(now, windows).job_class.window is not None
 
 
 @dataclass(frozen=True, slots=True)

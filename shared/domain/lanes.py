@@ -25,10 +25,13 @@ class Priority(StrEnum):
 WINDOW_MARGIN: Final = 0.05
 """The share of a deferrable window that is kept back for the work itself."""
 
+_MAY_BE_MISSING: Final = 0.01
+"""The share of a window by which a deadline may be too near for it: the time between asking and being queued."""
+
 
 @dataclass(frozen=True, slots=True)
 class DeferrableWindow:
-    """A class of deferrable work: jobs whose deadline is at least ``seconds`` away wait here."""
+    """A class of deferrable work: jobs whose deadline is some ``seconds`` away, or more, wait here."""
 
     label: str
     seconds: float
@@ -42,6 +45,15 @@ class DeferrableWindow:
     def patience_s(self) -> float:
         """Seconds a job waits here at most; then it moves to the ``overdue_queue``, with the margin left to be done in."""
         return self.seconds * (1 - WINDOW_MARGIN)
+
+    @property
+    def margin_s(self) -> float:
+        """Seconds that are left of the window when its patience is over."""
+        return self.seconds * WINDOW_MARGIN
+
+    def fits(self, seconds_to_deadline: float) -> bool:
+        """Whether a job with so much time may wait here."""
+        return self.seconds * (1 - _MAY_BE_MISSING) <= seconds_to_deadline
 
 
 DEFERRABLE_WINDOWS: Final = tuple(DeferrableWindow.of(label) for label in ("1h", "4h", "24h", "7d"))
@@ -115,14 +127,15 @@ def class_for(
 ) -> JobClass:
     """Give the class a new job waits in.
 
-    A deferrable job goes to the longest window that ends before its deadline; one without a
-    deadline to the longest of all, one whose deadline is nearer than every window to ``standard``.
+    A deferrable job goes to the longest window that ends before its deadline (a hundredth of the window
+    may be missing); one without a deadline to the longest of all, one whose deadline is nearer than every
+    window to ``standard``.
     """
     if priority is not Priority.DEFERRABLE:
         return JobClass(priority.value)
     if seconds_to_deadline is None:
         return JobClass(f"{Priority.DEFERRABLE}.{windows[-1].label}")
-    fitting = [window for window in windows if window.seconds <= seconds_to_deadline]
+    fitting = [window for window in windows if window.fits(seconds_to_deadline)]
     return JobClass(f"{Priority.DEFERRABLE}.{fitting[-1].label}") if fitting else JobClass(Priority.STANDARD)
 
 

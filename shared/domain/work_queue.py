@@ -10,11 +10,11 @@ What a transport promises:
   return everything goes on by itself.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from shared.domain.lanes import Priority, QueueName
+from shared.domain.lanes import JobClass, Priority, QueueName
 
 PUBLISH_DEADLINE_S: Final = 2.0
 """Seconds after which a publish that is not confirmed has failed."""
@@ -81,19 +81,47 @@ class Delivery(Protocol):
         ...
 
 
+Allowed = Callable[[JobClass], bool]
+"""Says whether a message of a class may be taken now. It must not wait."""
+
+
+def any_class(_: JobClass) -> bool:
+    """Allow every class."""
+    return True
+
+
 class Intake(Protocol):
     """One worker's mouth at one lane: it takes from the lane's classes by weighted turns."""
 
-    async def take(self) -> Delivery:
-        """Wait for the next message whose turn it is. Safe to cancel: no message is lost by it."""
+    @property
+    def classes(self) -> tuple[JobClass, ...]:
+        """The lane's classes, in the order of precedence."""
         ...
 
-    async def pause(self) -> None:
-        """Stop consuming; what was fetched and not taken goes back to the queues."""
+    async def take(self, allowed: Allowed = any_class) -> Delivery:
+        """Wait for the next message whose turn it is, of a class that is ``allowed`` at the moment it is given out.
+
+        Safe to cancel: no message is lost by it.
+        """
         ...
 
-    async def resume(self) -> None:
-        """Consume again."""
+    def reconsider(self) -> None:
+        """Let ``take`` ask again what is allowed, because that has changed."""
+        ...
+
+    def kept_waiting(self) -> Mapping[JobClass, float]:
+        """Give the seconds since the oldest message of each class was fetched that nobody has taken yet."""
+        ...
+
+    async def pause(self, classes: Collection[JobClass] | None = None) -> None:
+        """Stop consuming these classes (None: all); what was fetched of them and not taken goes back to the queues.
+
+        The others are not disturbed. Once begun it is done, even if cancelled.
+        """
+        ...
+
+    async def resume(self, classes: Collection[JobClass] | None = None) -> None:
+        """Consume these classes (None: all) again; without effect for those that are not paused."""
         ...
 
     async def close(self) -> None:

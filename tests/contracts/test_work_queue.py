@@ -196,13 +196,15 @@ async def test_each_class_gets_its_weight_of_the_turns(queue: WorkQueue, lane: s
     assert taken["deferrable.24h"] >= 1
 
 
-async def test_surplus_is_served_only_with_what_its_sibling_leaves(queue: WorkQueue, lane: str) -> None:
+async def test_surplus_gets_what_its_sibling_leaves_and_a_small_share_besides(queue: WorkQueue, lane: str) -> None:
     surplus, main = QueueName(lane, JobClass("standard.surplus")), QueueName(lane, STANDARD)
-    await publish_all(queue, surplus, numbered(3))
-    await publish_all(queue, main, numbered(3))
-    intake = queue.intake(lane, DEFAULT_WEIGHTS, 10)
+    await publish_all(queue, surplus, numbered(5))
+    await publish_all(queue, main, numbered(30))
+    intake = queue.intake(lane, DEFAULT_WEIGHTS, 40)
     await until_fetched(queue, surplus, main)
-    assert [delivery.queue for delivery in await take_all(intake, 6)] == [main] * 3 + [surplus] * 3
+    taken = [delivery.queue for delivery in await take_all(intake, 35)]
+    assert Counter(taken[:32]) == {main: 30, surplus: 2}
+    assert taken[32:] == [surplus] * 3
 
 
 async def test_a_paused_intake_gives_back_what_was_not_taken(queue: WorkQueue, another: WorkQueue, lane: str) -> None:

@@ -85,21 +85,66 @@ async def test_a_call_that_a_library_cancels_by_itself_loses_no_job(rig: Rig) ->
     assert (await rig.job(spec)).status is JobStatus.SUCCEEDED
 
 
-async def test_a_deferrable_job_whose_patience_is_over_never_goes_back_to_wait_again(rig: Rig) -> None:
-    spec = await rig.submit("At last", priority=Priority.DEFERRABLE)
+async def patience_is_over(rig: Rig) -> None:
+    """Move the next message as a transport does when its window ends."""
     patient = await rig.take()
-    assert patient.queue != STANDARD
     await rig.parts.queue.publish(STANDARD, patient.message)
     await patient.ack()
+
+
+async def test_a_deferrable_job_whose_deadline_is_near_never_goes_back_to_wait_again(rig: Rig) -> None:
+    spec = await rig.submit("At last", priority=Priority.DEFERRABLE, deadline=rig.clock.now() + 600)
+    await patience_is_over(rig)
     await rig.parts.leases.renew("living", 60)
     await rig.parts.store.claim(spec, "living")
     await rig.executor().execute(await rig.take(), rig.lane)
     assert (await rig.take()).queue == STANDARD
 
 
+@pytest.mark.parametrize(
+    ("hours_left", "window"), [(23, "4h"), (3, "1h"), (None, "7d")], ids=["a day", "hours", "no deadline"]
+)
+async def test_a_deferrable_job_whose_deadline_is_beyond_its_window_waits_in_another(
+    rig: Rig, hours_left: int | None, window: str
+) -> None:
+    deadline = None if hours_left is None else rig.clock.now() + 3_600 * hours_left
+    spec = await rig.submit("Later", priority=Priority.DEFERRABLE, deadline=deadline)
+    await patience_is_over(rig)
+    await rig.executor().execute(await rig.take(), rig.lane)
+    assert (await rig.take()).queue == QueueName(rig.lane.name, JobClass(f"deferrable.{window}"))
+    assert (await rig.job(spec)).attempts == ()
+
+
+async def test_a_deferrable_job_without_a_deadline_waits_no_longer_than_the_longest_window(rig: Rig) -> None:
+    spec = await rig.submit("Soon", priority=Priority.DEFERRABLE, created_at=rig.clock.now() - 7 * 86_400)
+    await patience_is_over(rig)
+    await rig.executor().execute(await rig.take(), rig.lane)
+    assert (await rig.job(spec)).status is JobStatus.SUCCEEDED
+
+
+async def test_a_deferrable_job_that_was_cancelled_waits_in_no_further_window(rig: Rig) -> None:
+    spec = await rig.submit("Never mind", priority=Priority.DEFERRABLE)
+    await patience_is_over(rig)
+    await rig.parts.store.cancel(TEAM, spec.id)
+    await rig.executor().execute(await rig.take(), rig.lane)
+    assert await rig.waiting(spec) == 0
+
+
+async def test_a_retried_deferrable_job_waits_in_a_window_that_ends_before_its_deadline(rig: Rig) -> None:
+    await rig.provider.faults("status", status=503, count=1)
+    spec = await rig.submit("Again", priority=Priority.DEFERRABLE, deadline=rig.clock.now() + 2 * 3_600)
+    first = await rig.take()
+    long_ago = QueueName(rig.lane.name, JobClass("deferrable.4h"))
+    await rig.parts.queue.publish(long_ago, first.message)
+    await first.ack()
+    await rig.executor().execute(await rig.take(), rig.lane)
+    assert (await rig.job(spec)).status is JobStatus.QUEUED
+    assert (await rig.take()).queue == QueueName(rig.lane.name, JobClass("deferrable.1h"))
+
+
 async def test_a_scheduled_deferrable_job_waits_in_the_class_of_the_time_it_has_left_then(rig: Rig) -> None:
     now = rig.clock.now()
-    await rig.submit("Tight", priority=Priority.DEFERRABLE, run_at=now + 2, deadline=now + 3_601)
+    await rig.submit("Tight", priority=Priority.DEFERRABLE, run_at=now + 2, deadline=now + 3_500)
     await rig.executor().execute(await rig.take(), rig.lane)
     assert (await rig.take()).queue == STANDARD
 

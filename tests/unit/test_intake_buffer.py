@@ -4,9 +4,10 @@ from dataclasses import dataclass
 import pytest
 
 from shared.adapters.intake_buffer import IntakeBuffer
-from shared.domain.lanes import DEFAULT_WEIGHTS, JobClass, QueueName
+from shared.domain.lanes import CLASSES, DEFAULT_WEIGHTS, JobClass, QueueName
 from shared.domain.turns import Turns
 from shared.domain.work_queue import Message
+from tests.clock import SteppingClock, settle
 
 STANDARD = JobClass("standard")
 BULK = JobClass("bulk")
@@ -32,8 +33,13 @@ def fetched(job_id: str, job_class: JobClass = STANDARD) -> Fetched:
 
 
 @pytest.fixture
-def buffer() -> IntakeBuffer[Fetched]:
-    return IntakeBuffer(Turns(DEFAULT_WEIGHTS))
+def clock() -> SteppingClock:
+    return SteppingClock()
+
+
+@pytest.fixture
+def buffer(clock: SteppingClock) -> IntakeBuffer[Fetched]:
+    return IntakeBuffer(CLASSES, Turns(DEFAULT_WEIGHTS), clock)
 
 
 async def test_a_class_is_served_oldest_first(buffer: IntakeBuffer[Fetched]) -> None:
@@ -71,23 +77,42 @@ async def test_a_cancelled_taker_takes_nothing_away(buffer: IntakeBuffer[Fetched
     assert (await buffer.take()).message.job_id == "a"
 
 
-async def test_a_puller_is_told_when_there_is_room_again(buffer: IntakeBuffer[Fetched]) -> None:
+async def test_a_class_that_is_not_allowed_waits_until_the_taker_reconsiders(buffer: IntakeBuffer[Fetched]) -> None:
+    allowed = {BULK}
     buffer.put(STANDARD, fetched("a"))
-    buffer.put(STANDARD, fetched("b"))
-    puller = asyncio.create_task(buffer.room(STANDARD, 2))
-    await asyncio.sleep(0)
-    assert not puller.done()
-    await buffer.take()
+    taker = asyncio.create_task(buffer.take(allowed.__contains__))
+    await settle()
+    assert not taker.done()
+    allowed.add(STANDARD)
+    buffer.reconsider()
     async with asyncio.timeout(5):
-        assert await puller == 1
+        assert (await taker).message.job_id == "a"
 
 
-async def test_draining_empties_it_and_makes_room(buffer: IntakeBuffer[Fetched]) -> None:
+async def test_what_is_not_allowed_holds_back_nothing_that_is(buffer: IntakeBuffer[Fetched]) -> None:
     buffer.put(STANDARD, fetched("a"))
     buffer.put(BULK, fetched("b", BULK))
-    puller = asyncio.create_task(buffer.room(BULK, 1))
-    await asyncio.sleep(0)
-    assert [delivery.message.job_id for delivery in buffer.drain()] == ["a", "b"]
-    async with asyncio.timeout(5):
-        assert await puller == 1
-    assert buffer.count(STANDARD) == 0
+    assert (await buffer.take(lambda job_class: job_class == BULK)).message.job_id == "b"
+    assert buffer.count(STANDARD) == 1
+
+
+async def test_draining_empties_the_classes_that_are_named_and_no_other(buffer: IntakeBuffer[Fetched]) -> None:
+    buffer.put(STANDARD, fetched("a"))
+    buffer.put(BULK, fetched("b", BULK))
+    buffer.put(BULK, fetched("c", BULK))
+    assert [delivery.message.job_id for delivery in buffer.drain([BULK])] == ["b", "c"]
+    assert (buffer.count(STANDARD), buffer.count(BULK)) == (1, 0)
+    assert [delivery.message.job_id for delivery in buffer.drain(CLASSES)] == ["a"]
+
+
+async def test_it_knows_how_long_the_oldest_of_each_class_waits(
+    buffer: IntakeBuffer[Fetched], clock: SteppingClock
+) -> None:
+    buffer.put(BULK, fetched("b", BULK))
+    await clock.advance(20)
+    buffer.put(BULK, fetched("c", BULK))
+    buffer.put(STANDARD, fetched("a"))
+    await clock.advance(10)
+    assert buffer.kept_waiting() == {BULK: 30.0, STANDARD: 10.0}
+    await buffer.take(lambda job_class: job_class == BULK)
+    assert buffer.kept_waiting() == {BULK: 10.0, STANDARD: 10.0}

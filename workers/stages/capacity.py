@@ -18,6 +18,7 @@ from shared.domain.routing import ranked
 from shared.domain.sightings import sighting
 from shared.domain.token_estimate import TokenEstimator
 from workers.quota_gate import LONG_WAIT_S, Applicant, QuotaGate
+from workers.rests import fetched_at_most_s
 from workers.room import Room
 from workers.settlements import Settlements
 from workers.task import Answer, Proceed, Task
@@ -86,7 +87,8 @@ class Capacity:
         if not restraint.only_idle:
             return await waiting
         try:
-            async with asyncio.timeout(LONG_WAIT_S):
+            # In this worker's hands its window's end cannot move it to where it is as urgent as it is then.
+            async with asyncio.timeout(min(LONG_WAIT_S, fetched_at_most_s(task.job_class))):
                 return await waiting
         except TimeoutError:
             raise NothingIdle(task.job_class, NOT_IDLE_REST_S) from None

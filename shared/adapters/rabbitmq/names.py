@@ -1,10 +1,11 @@
 """The names that other programs see: exchanges, queues, routing keys, headers. Derived here and nowhere else."""
 
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote
 
 from shared.domain.errors import ConfigurationError
-from shared.domain.lanes import CLASSES, QueueName
+from shared.domain.lanes import CLASSES, DEFERRABLE_WINDOWS, DeferrableWindow, QueueName, classes_with
 
 REQUESTS: Final = "forebay.requests"
 """The topic exchange in front of all work queues."""
@@ -38,9 +39,9 @@ def routing_key(queue: QueueName) -> str:
     return f"{_escaped(queue.lane)}.{queue.job_class.name}"
 
 
-def queues_of(lane: str) -> tuple[QueueName, ...]:
-    """Give every queue of a lane."""
-    return tuple(QueueName(lane, job_class) for job_class in CLASSES)
+def queues_of(lane: str, windows: Sequence[DeferrableWindow] = DEFERRABLE_WINDOWS) -> tuple[QueueName, ...]:
+    """Give every queue of a lane, in the order of precedence of their classes."""
+    return tuple(QueueName(lane, job_class) for job_class in classes_with(windows))
 
 
 def delay_name(seconds: int) -> str:

@@ -11,7 +11,7 @@ Limits to know:
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from aio_pika.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
@@ -29,7 +29,7 @@ from shared.adapters.rabbitmq.names import (
     routing_key,
 )
 from shared.domain.errors import BrokerUnavailable, ConfigurationError, Unroutable
-from shared.domain.lanes import QueueName, overdue_queue
+from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow, QueueName, overdue_queue
 from shared.domain.work_queue import PUBLISH_DEADLINE_S
 
 _DELIVERY_LIMIT: Final = 100_000
@@ -43,9 +43,10 @@ _AT_LEAST_ONCE: Final[FieldTable] = {"x-dead-letter-strategy": "at-least-once", 
 class Topology:
     """The exchanges and queues, and which lanes this process has declared."""
 
-    def __init__(self, connection: BrokerConnection) -> None:
-        """Declare over this connection."""
+    def __init__(self, connection: BrokerConnection, windows: Sequence[DeferrableWindow] = DEFERRABLE_WINDOWS) -> None:
+        """Declare over this connection; ``windows``: of deferrable work, the shortest first."""
         self._connection = connection
+        self._windows = tuple(windows)
         self._lanes: set[str] = set()
         self._found: set[QueueName] = set()
         self._declaring = asyncio.Lock()
@@ -55,6 +56,10 @@ class Topology:
     def version(self) -> int:
         """How often something was declared; see ``restore``."""
         return self._version
+
+    def queues_of(self, lane: str) -> tuple[QueueName, ...]:
+        """Give every queue of a lane."""
+        return queues_of(lane, self._windows)
 
     def knows(self, lane: str) -> bool:
         """Whether this process declared the lane."""
@@ -69,7 +74,8 @@ class Topology:
         """
         new = tuple(lanes)
         for lane in new:
-            queue_name(overdue_queue(lane))
+            for queue in self.queues_of(lane):
+                queue_name(queue)
         async with self._declaring:
             await self._declare(new)
             self._lanes.update(new)
@@ -107,7 +113,7 @@ class Topology:
                 await _declare_common(channel)
             for lane in lanes:
                 async with self._connection.errand(_DECLARE_DEADLINE_S) as channel:
-                    await _declare_lane(channel, lane)
+                    await _declare_queues(channel, self.queues_of(lane))
         except BrokerUnavailable as error:
             if isinstance(error.__cause__, ChannelPreconditionFailed):
                 found = str(error.__cause__)
@@ -128,8 +134,8 @@ async def _declare_common(channel: AbstractChannel) -> None:
         await channel.queue_bind(name, name)
 
 
-async def _declare_lane(channel: AbstractChannel, lane: str) -> None:
-    for queue in queues_of(lane):
+async def _declare_queues(channel: AbstractChannel, queues: Iterable[QueueName]) -> None:
+    for queue in queues:
         await _declare_queue(channel, queue_name(queue), _arguments(queue))
         await channel.queue_bind(queue_name(queue), REQUESTS, routing_key=routing_key(queue))
 

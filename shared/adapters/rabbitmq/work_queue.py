@@ -16,7 +16,7 @@ from shared.adapters.rabbitmq.topology import Topology
 from shared.domain.clock import Clock
 from shared.domain.errors import BrokerUnavailable, NotFound, Unroutable
 from shared.domain.events import Emit
-from shared.domain.lanes import Priority, QueueName
+from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow, Priority, QueueName
 from shared.domain.turns import Turns
 from shared.domain.work_queue import PUBLISH_DEADLINE_S, DeadLetter, Intake, Message, QueueDepth
 
@@ -30,13 +30,15 @@ class RabbitMQWorkQueue:
     connection that publishes while it is short of memory or disk.
     """
 
-    def __init__(self, url: str, clock: Clock, emit: Emit) -> None:
-        """``url``: ``amqp://`` or ``amqps://``, with the virtual host as its path."""
+    def __init__(
+        self, url: str, clock: Clock, emit: Emit, windows: Sequence[DeferrableWindow] = DEFERRABLE_WINDOWS
+    ) -> None:
+        """``url``: ``amqp://`` or ``amqps://``, with the virtual host as its path. ``windows``: the shortest first."""
         self._clock = clock
         self._publishing = BrokerConnection(url, "publishing", clock, emit)
         self._consuming = BrokerConnection(url, "consuming", clock, emit)
         self._publisher = Publisher(self._publishing, clock)
-        self._topology = Topology(self._consuming)
+        self._topology = Topology(self._consuming, windows)
         self._intakes: list[RabbitMQIntake] = []
 
     async def open(self) -> None:

@@ -3,8 +3,9 @@
 import asyncio
 import functools
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from shared.adapters.intake_buffer import IntakeBuffer
 from shared.adapters.streams.connection import StreamsServer
@@ -12,14 +13,14 @@ from shared.adapters.streams.delivery import StreamsDelivery, delivery_of
 from shared.adapters.streams.lane_reader import LaneReader
 from shared.adapters.streams.liveness import Liveness
 from shared.adapters.streams.message_format import RawEntry
-from shared.adapters.streams.names import queues_of, returned_stream
+from shared.adapters.streams.names import returned_stream
 from shared.adapters.streams.settlement import EntryRef, Settlement
 from shared.adapters.streams.topology import Topology
 from shared.domain.clock import Clock
 from shared.domain.enduring_task import EnduringTask
-from shared.domain.lanes import QueueName
+from shared.domain.lanes import JobClass, QueueName
 from shared.domain.turns import Turns
-from shared.domain.work_queue import Delivery
+from shared.domain.work_queue import Allowed, Delivery, any_class
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,47 +48,70 @@ class StreamsIntake:
         self._surroundings = surroundings
         self._prefetch = prefetch
         self._low_water = prefetch // 2
-        self._filling = set(queues_of(lane))
-        self._buffer: IntakeBuffer[StreamsDelivery] = IntakeBuffer(turns)
+        self._queues = surroundings.topology.queues_of(lane)
+        self._filling = set(self._queues)
+        self._paused: set[JobClass] = set()
+        self._buffer: IntakeBuffer[StreamsDelivery] = IntakeBuffer(self.classes, turns, surroundings.clock)
         self._in_hand: set[EntryRef] = set()
         self._changing = asyncio.Lock()
-        self._ending: asyncio.Task[None] | None = None
-        self._returning: asyncio.Task[None] | None = None
+        self._returning: set[asyncio.Task[None]] = set()
+        self._is_closed = False
         self._reader: LaneReader
         self._reading: EnduringTask | None = None
         self._begin()
 
-    async def take(self) -> Delivery:
-        """Wait for the next message whose turn it is. Safe to cancel."""
-        delivery = await self._buffer.take()
+    @property
+    def classes(self) -> tuple[JobClass, ...]:
+        """The lane's classes."""
+        return tuple(queue.job_class for queue in self._queues)
+
+    async def take(self, allowed: Allowed = any_class) -> Delivery:
+        """Wait for the next message whose turn it is, of a class that is ``allowed``. Safe to cancel."""
+        delivery = await self._buffer.take(allowed)
         if delivery.queue not in self._filling and self._free(delivery.queue) >= self._prefetch - self._low_water:
             self._filling.add(delivery.queue)
             self._reader.look_again()
         return delivery
 
-    async def pause(self) -> None:
-        """Stop consuming; what was fetched and not taken goes back. Once begun it is done, even if cancelled."""
-        self._ending = asyncio.create_task(self._end())
-        await asyncio.shield(self._ending)
+    def reconsider(self) -> None:
+        """Let ``take`` ask again what is allowed."""
+        self._buffer.reconsider()
 
-    async def resume(self) -> None:
-        """Consume again."""
+    def kept_waiting(self) -> Mapping[JobClass, float]:
+        """Give the seconds since the oldest untaken message of each class was fetched."""
+        return self._buffer.kept_waiting()
+
+    async def pause(self, classes: Collection[JobClass] | None = None) -> None:
+        """Stop consuming these classes; what was fetched of them and not taken goes back. Done even if cancelled."""
+        await asyncio.shield(self._in_background(self._pause(self.classes if classes is None else classes)))
+
+    async def resume(self, classes: Collection[JobClass] | None = None) -> None:
+        """Consume these classes again; without effect once closed."""
         async with self._changing:
-            if self._reading is None:
+            if self._is_closed:
+                return
+            self._paused.difference_update(self.classes if classes is None else classes)
+            if self._reading is None and not self._is_all_paused:
                 self._begin()
+            else:
+                self._reader.look_again()
 
     async def close(self) -> None:
         """As ``pause``, for good."""
+        self._is_closed = True
         await self.pause()
 
     def room(self) -> Mapping[QueueName, int]:
         """Give the queues to read now, and for how many entries of each there is room."""
-        return {queue: self._free(queue) for queue in self._filling}
+        return {queue: self._free(queue) for queue in self._filling if queue.job_class not in self._paused}
 
     def receive(self, stream: str, queue: QueueName, entry: RawEntry) -> None:
         """Put an entry into the buffer."""
         delivery = delivery_of(entry, stream, queue, self._surroundings.settlement, self._in_hand.discard)
         self._in_hand.add(delivery.entry)
+        if queue.job_class in self._paused:  # since it was asked for
+            self._in_background(delivery.give_back())
+            return
         self._buffer.put(queue.job_class, delivery)
         if self._free(queue) < 1:
             self._filling.discard(queue)
@@ -107,7 +131,7 @@ class StreamsIntake:
 
     def _begin(self) -> None:
         surroundings = self._surroundings
-        self._reader = LaneReader(surroundings.server, self._consumer, self._lane, surroundings.clock)
+        self._reader = LaneReader(surroundings.server, self._consumer, self._queues, surroundings.clock)
         self._reading = EnduringTask(
             f"intake of {self._lane}",
             functools.partial(self._reader.run, self),
@@ -119,17 +143,24 @@ class StreamsIntake:
     def _free(self, queue: QueueName) -> int:
         return self._prefetch - self._buffer.count(queue.job_class)
 
-    async def _end(self) -> None:
+    @property
+    def _is_all_paused(self) -> bool:
+        return self._paused.issuperset(self.classes)
+
+    async def _pause(self, classes: Collection[JobClass]) -> None:
         async with self._changing:
-            if self._reading is not None:
+            self._paused.update(classes)
+            if not self._is_all_paused:
+                self._reader.look_again()
+            elif self._reading is not None:
                 self._reader.stop()
                 await self._reading.finished()
                 self._reading = None
-            await self._give_back_the_untaken()
+            await self._give_back_the_untaken(classes)
 
-    async def _give_back_the_untaken(self) -> None:
-        untaken = self._buffer.drain()
-        self._filling = set(queues_of(self._lane))
+    async def _give_back_the_untaken(self, classes: Collection[JobClass]) -> None:
+        untaken = self._buffer.drain(classes)
+        self._filling.update(queue for queue in self._queues if queue.job_class in classes)
         for queue, deliveries in itertools.groupby(untaken, lambda delivery: delivery.queue):
             entries = [delivery.entry for delivery in deliveries]
             self._in_hand.difference_update(entries)
@@ -137,4 +168,10 @@ class StreamsIntake:
 
     def _on_given_up(self) -> None:
         # Others may have these by now; whatever is still ours goes back, so that nobody works on a stale one.
-        self._returning = asyncio.create_task(self._give_back_the_untaken())
+        self._in_background(self._give_back_the_untaken(self.classes))
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._returning.add(task)
+        task.add_done_callback(self._returning.discard)
+        return task

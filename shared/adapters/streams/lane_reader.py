@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from shared.adapters.streams.connection import Argument, StreamsServer
 from shared.adapters.streams.message_format import RawEntry
-from shared.adapters.streams.names import GROUP, queue_stream, queues_of, returned_stream
+from shared.adapters.streams.names import GROUP, queue_stream, returned_stream
 from shared.adapters.streams.scripts import script_text
 from shared.adapters.streams.settlement import EntryRef
 from shared.domain.clock import Clock
@@ -55,13 +55,12 @@ class LaneReader:
     another connection asks the server to unblock it.
     """
 
-    def __init__(self, server: StreamsServer, consumer: str, lane: str, clock: Clock) -> None:
-        """``consumer``: the name nobody else reads under."""
+    def __init__(self, server: StreamsServer, consumer: str, queues: Sequence[QueueName], clock: Clock) -> None:
+        """Read ``queues``. ``consumer``: the name nobody else reads under."""
         self._server = server
         self._consumer = consumer
         self._fetch_script = script_text("fetch")
         self._clock = clock
-        queues = queues_of(lane)
         # What was returned is older than what waits, so its streams come first.
         self._streams = {returned_stream(queue): queue for queue in queues} | {
             queue_stream(queue): queue for queue in queues

@@ -1,9 +1,10 @@
 """The keys that other programs see, derived here and nowhere else. All belong to one server (no cluster)."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from shared.domain.errors import ConfigurationError
-from shared.domain.lanes import CLASSES, QueueName
+from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow, QueueName, classes_with
 
 GROUP: Final = "workers"
 """The one consumer group of every work stream."""
@@ -34,15 +35,15 @@ def returned_stream(queue: QueueName) -> str:
     return f"forebay.returned.{queue.lane}.{queue.job_class.name}"
 
 
-def queues_of(lane: str) -> tuple[QueueName, ...]:
-    """Give every queue of a lane.
+def queues_of(lane: str, windows: Sequence[DeferrableWindow] = DEFERRABLE_WINDOWS) -> tuple[QueueName, ...]:
+    """Give every queue of a lane, in the order of precedence of their classes.
 
     Raises:
         ConfigurationError: the lane's name is empty or too long.
     """
     if not 1 <= len(lane.encode()) <= LONGEST_LANE:
         raise ConfigurationError("the name of a lane", lane, f"1 to {LONGEST_LANE} bytes")
-    return tuple(QueueName(lane, job_class) for job_class in CLASSES)
+    return tuple(QueueName(lane, job_class) for job_class in classes_with(windows))
 
 
 def receipt_key(instance: str) -> str:

@@ -1,6 +1,6 @@
 """What is declared on the server. Declaring is idempotent."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import orjson
 
@@ -13,16 +13,21 @@ from shared.adapters.streams.names import (
     queues_of,
     returned_stream,
 )
-from shared.domain.lanes import QueueName, overdue_queue
+from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow, QueueName, overdue_queue
 
 
 class Topology:
     """The streams, their groups, and which lanes this process has declared."""
 
-    def __init__(self, server: StreamsServer) -> None:
-        """Declare on this server."""
+    def __init__(self, server: StreamsServer, windows: Sequence[DeferrableWindow] = DEFERRABLE_WINDOWS) -> None:
+        """Declare on this server; ``windows``: of deferrable work, the shortest first."""
         self._server = server
+        self._windows = tuple(windows)
         self._lanes: set[str] = set()
+
+    def queues_of(self, lane: str) -> tuple[QueueName, ...]:
+        """Give every queue of a lane. Raises ``ConfigurationError`` if its name is empty or too long."""
+        return queues_of(lane, self._windows)
 
     async def declare(self, lanes: Iterable[str]) -> None:
         """Make what is missing.
@@ -33,7 +38,7 @@ class Topology:
         """
         wanted = set(lanes)
         args: list[Argument] = [GROUP]
-        for queue in (queue for lane in sorted(wanted) for queue in queues_of(lane)):
+        for queue in (queue for lane in sorted(wanted) for queue in self.queues_of(lane)):
             facts = _facts(queue)
             args += [queue_stream(queue), facts, returned_stream(queue), facts]
         await self._server.run("declare", [QUEUES, DEAD], args)

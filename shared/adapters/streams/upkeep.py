@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from typing import Final
 
 from shared.adapters.streams.connection import StreamsServer
@@ -10,6 +11,7 @@ from shared.adapters.streams.names import CONSUMERS, DEAD, DELAYED, GROUP, QUEUE
 from shared.domain.clock import Clock
 from shared.domain.enduring_task import EnduringTask
 from shared.domain.errors import BrokerUnavailable
+from shared.domain.lanes import DeferrableWindow
 
 _AT_ONCE: Final = 64
 """Messages that one script moves at most, so that it stays short."""
@@ -17,21 +19,32 @@ _AT_ONCE: Final = 64
 _LONGEST_WAIT_S: Final = 0.5
 """Seconds between two looks at the delayed messages: another process may have added one that is due sooner."""
 
+_SHORTEST_LOOK_S: Final = 0.1
+_LONGEST_LOOK_S: Final = 1.0
+"""Seconds between two looks at the deferrable messages."""
+
+_LOOKS_PER_MARGIN: Final = 4
+"""Looks while the shortest window's margin lasts: so much of it, at most, is lost by looking too late."""
+
 _BEATS_PER_CENSUS: Final = 10
 
 
 class Upkeep:
     """Keeps this process's consumers alive, returns what dead ones held, and moves what is due."""
 
-    def __init__(self, server: StreamsServer, liveness: Liveness, clock: Clock) -> None:
-        """Look after this server's queues."""
+    def __init__(
+        self, server: StreamsServer, liveness: Liveness, clock: Clock, windows: Sequence[DeferrableWindow]
+    ) -> None:
+        """Look after this server's queues. ``windows``: of deferrable work, the shortest first."""
         self._server = server
         self._liveness = liveness
         self._clock = clock
+        self._look_s = max(_SHORTEST_LOOK_S, min(_LONGEST_LOOK_S, windows[0].margin_s / _LOOKS_PER_MARGIN))
         self._due_sooner = asyncio.Event()
         self._tasks = (
             EnduringTask("upkeep of consumers", self._keep_alive, clock, server.emit),
             EnduringTask("upkeep of delays", self._keep_promoting, clock, server.emit),
+            EnduringTask("upkeep of windows", self._keep_expiring, clock, server.emit),
         )
 
     def open(self) -> None:
@@ -58,7 +71,6 @@ class Upkeep:
             try:
                 await self._liveness.beat()
                 await self._look_after_the_dead(beats)
-                await self._server.run("expire", [QUEUES], [GROUP, _AT_ONCE])
                 beats += 1
             except BrokerUnavailable:
                 beats = 0
@@ -88,6 +100,13 @@ class Upkeep:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._due_sooner.wait()
+
+    async def _keep_expiring(self) -> None:
+        while True:
+            with contextlib.suppress(BrokerUnavailable):
+                while await self._server.run("expire", [QUEUES], [GROUP, _AT_ONCE]) >= _AT_ONCE:
+                    pass
+            await self._clock.sleep(self._look_s)
 
     async def _promote(self) -> float:
         moved, next_ms = _AT_ONCE, -1

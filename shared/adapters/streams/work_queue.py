@@ -22,7 +22,7 @@ from shared.adapters.streams.upkeep import Upkeep
 from shared.domain.clock import Clock
 from shared.domain.errors import BrokerUnavailable, NotFound
 from shared.domain.events import Emit
-from shared.domain.lanes import Priority, QueueName
+from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow, Priority, QueueName
 from shared.domain.turns import Turns
 from shared.domain.work_queue import PUBLISH_DEADLINE_S, DeadLetter, Intake, Message, QueueDepth
 
@@ -38,15 +38,20 @@ class StreamsWorkQueue:
     that is delivered again comes before those of its queue that nobody had yet.
     """
 
-    def __init__(self, client: Redis, clock: Clock, emit: Emit) -> None:
-        """Use the server of ``client``, over connections of its own. The server must sync each write (see Publisher)."""
+    def __init__(
+        self, client: Redis, clock: Clock, emit: Emit, windows: Sequence[DeferrableWindow] = DEFERRABLE_WINDOWS
+    ) -> None:
+        """Use the server of ``client``, over connections of its own. The server must sync each write (see Publisher).
+
+        ``windows``: of deferrable work, the shortest first.
+        """
         self._instance = uuid.uuid4().hex[:_NAME_LENGTH]
         self._clock = clock
         self._server = StreamsServer(client, emit)
-        self._topology = Topology(self._server)
+        self._topology = Topology(self._server, windows)
         self._settlement = Settlement(self._server, clock)
         self._liveness = Liveness(self._server)
-        self._upkeep = Upkeep(self._server, self._liveness, clock)
+        self._upkeep = Upkeep(self._server, self._liveness, clock, windows)
         self._publisher = Publisher(self._server, self._topology, self._instance, clock, self._upkeep.look_again)
         self._intakes: list[StreamsIntake] = []
 

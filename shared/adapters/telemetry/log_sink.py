@@ -23,6 +23,7 @@ from shared.domain.events import (
     JobAccepted,
     JobFinished,
     MessageBuried,
+    MessagesReturned,
     ServerLost,
 )
 
@@ -39,6 +40,7 @@ _LEVELS: Final[dict[type[Event], int]] = {
     JobAccepted: logging.DEBUG,
     JobFinished: logging.DEBUG,
     MessageBuried: logging.WARNING,
+    MessagesReturned: logging.DEBUG,
     ServerLost: logging.ERROR,
 }
 """Everything else is information."""

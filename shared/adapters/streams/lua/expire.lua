@@ -2,10 +2,12 @@
 --
 -- KEYS[1]  hash of the work streams (see declare.lua)
 -- ARGV[1]  name of the consumer group
--- ARGV[2]  how many entries to look at per stream at most
--- Gives    how many were moved
+-- ARGV[2]  how many entries to move per stream at most
+-- Gives    how many were moved from the stream where that were most (as many as ARGV[2]: there may be more)
 --
 -- Entries that a consumer holds stay. The age is the time since the first arrival (field s, else the id).
+-- A script that looks at everything would be long: of the returned entries, which are not in the order of their
+-- age, a few times ARGV[2] are looked at. Those are few, and the first to be delivered.
 
 local group, limit = ARGV[1], tonumber(ARGV[2])
 local now = server_time()
@@ -31,7 +33,9 @@ local function first_arrival(id, fields)
   return tonumber(string.match(id, '^%d+'))
 end
 
-local moved = 0
+local LOOKS_PER_MOVE = 16
+
+local most = 0
 local known = redis.call('HGETALL', KEYS[1])
 for i = 1, #known, 2 do
   local stream, facts = known[i], cjson.decode(known[i + 1])
@@ -39,15 +43,19 @@ for i = 1, #known, 2 do
   if last then
     local oldest = now - facts.patience_ms
     -- The ids of returned entries tell when they were returned, so these are looked at whatever their id.
-    local upto = stream == facts.back and '+' or string.format('%.0f', oldest)
-    for _, entry in ipairs(redis.call('XRANGE', stream, '(' .. last, upto, 'COUNT', limit)) do
+    local is_returned = stream == facts.back
+    local upto = is_returned and '+' or string.format('%.0f', oldest)
+    local looks = is_returned and limit * LOOKS_PER_MOVE or limit
+    local moved = 0
+    for _, entry in ipairs(redis.call('XRANGE', stream, '(' .. last, upto, 'COUNT', looks)) do
       local id, fields = entry[1], entry[2]
-      if first_arrival(id, fields) <= oldest then
+      if moved < limit and first_arrival(id, fields) <= oldest then
         redis.call('XADD', facts.overdue, '*', unpack(fields))
         redis.call('XDEL', stream, id)
         moved = moved + 1
       end
     end
+    most = math.max(most, moved)
   end
 end
-return moved
+return most
