@@ -89,6 +89,7 @@ async def test_any_body_and_any_headers_arrive_byte_for_byte(queue: WorkQueue, l
 
 @pytest.mark.parametrize("delay_s", [0.0, 1.0])
 async def test_a_message_that_no_queue_takes_is_refused(queue: WorkQueue, lane: str, delay_s: float) -> None:
+    """Row 6: what is unroutable never counts as a success."""
     with pytest.raises(Unroutable):
         await queue.publish(QueueName(f"{lane}-undeclared", STANDARD), Message(b"", "job_1"), delay_s)
 
@@ -167,6 +168,15 @@ async def test_a_long_delay_holds_back_no_short_one_and_neither_ends_early(queue
     assert list(arrived) == ["job_at_once", "job_short", "job_long"]
     assert arrived["job_short"] >= 1.0
     assert arrived["job_long"] >= 3.5
+
+
+async def test_a_delay_of_an_hour_holds_back_none_of_a_second(queue: WorkQueue, lane: str) -> None:
+    """Row 9: mixed delays would end only at the head of one queue."""
+    name = QueueName(lane, STANDARD)
+    await queue.publish(name, Message(b"", f"job_hour of {lane}"), delay_s=3_600)
+    await queue.publish(name, Message(b"", f"job_second of {lane}"), delay_s=1)
+    arrived = await take_all(queue.intake(lane, DEFAULT_WEIGHTS, 10), 1)
+    assert arrived[0].message.job_id == f"job_second of {lane}"
 
 
 async def test_dead_letters_say_why_and_stay_to_be_seen(queue: WorkQueue, another: WorkQueue, lane: str) -> None:

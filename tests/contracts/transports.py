@@ -1,7 +1,7 @@
 """The transports that must keep the one contract, and how a test gets at each."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
@@ -10,12 +10,13 @@ import aio_pika
 from redis.asyncio import Redis
 from yarl import URL
 
-from shared.adapters.rabbitmq.names import DEAD, JOB_ID, queue_name, queues_of
+from shared.adapters.rabbitmq.names import DEAD, JOB_ID, RUNGS, delay_name, queue_name, queues_of
 from shared.adapters.rabbitmq.work_queue import RabbitMQWorkQueue
 from shared.adapters.redis.connection import connect
 from shared.adapters.streams.work_queue import StreamsWorkQueue
 from shared.domain.clock import SystemClock
 from shared.domain.events import Event
+from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow
 from shared.domain.work_queue import WorkQueue
 from tests.servers.proxy import Dial, tcp, unix
 from tests.servers.rabbitmq import RestartableRabbitMQ
@@ -30,7 +31,9 @@ class Transport(Protocol):
         """Connect to its server, for a proxy."""
         ...
 
-    def connected(self, port: int | None = None) -> AbstractAsyncContextManager[WorkQueue]:
+    def connected(
+        self, port: int | None = None, windows: Sequence[DeferrableWindow] = DEFERRABLE_WINDOWS
+    ) -> AbstractAsyncContextManager[WorkQueue]:
         """Lend an open work queue, connected through a local port (a proxy's) or directly."""
         ...
 
@@ -38,7 +41,7 @@ class Transport(Protocol):
         """Lend a work queue that was not opened, aimed at a local port."""
         ...
 
-    async def clean_up(self, lane: str) -> None:
+    async def clean_up(self, lane: str, windows: Sequence[DeferrableWindow] = DEFERRABLE_WINDOWS) -> None:
         """Remove what a test left of its lane on a server that lives on."""
         ...
 
@@ -74,8 +77,10 @@ class RabbitMQTransport:
         return tcp(self._url.host, self._url.port or 5672)
 
     @asynccontextmanager
-    async def connected(self, port: int | None = None) -> AsyncIterator[WorkQueue]:
-        queue = self._queue(self._url if port is None else self._through(port))
+    async def connected(
+        self, port: int | None = None, windows: Sequence[DeferrableWindow] = DEFERRABLE_WINDOWS
+    ) -> AsyncIterator[WorkQueue]:
+        queue = self._queue(self._url if port is None else self._through(port), windows)
         await queue.open()
         try:
             yield queue
@@ -86,20 +91,21 @@ class RabbitMQTransport:
     async def unconnected(self, port: int) -> AsyncIterator[WorkQueue]:
         yield self._queue(self._through(port))
 
-    async def clean_up(self, lane: str) -> None:
+    async def clean_up(self, lane: str, windows: Sequence[DeferrableWindow] = DEFERRABLE_WINDOWS) -> None:
         async with await aio_pika.connect(self._url) as connection, connection.channel() as channel:
-            for queue in queues_of(lane):
+            for queue in queues_of(lane, windows):
                 await channel.queue_delete(queue_name(queue))
-            dead = await channel.get_queue(DEAD, ensure=False)
-            while letter := await dead.get(fail=False):
-                if str(letter.headers.get(JOB_ID)).endswith(lane):
-                    await letter.ack()  # the others go back when the channel closes
+            for name in (DEAD, delay_name(RUNGS[-1])):
+                left = await channel.get_queue(name, ensure=False)
+                while letter := await left.get(fail=False):
+                    if str(letter.headers.get(JOB_ID)).endswith(lane):
+                        await letter.ack()  # the others go back when the channel closes
 
     def _through(self, port: int) -> URL:
         return self._url.with_host("127.0.0.1").with_port(port)
 
-    def _queue(self, url: URL) -> RabbitMQWorkQueue:
-        return RabbitMQWorkQueue(str(url), SystemClock(), ignore)
+    def _queue(self, url: URL, windows: Sequence[DeferrableWindow] = DEFERRABLE_WINDOWS) -> RabbitMQWorkQueue:
+        return RabbitMQWorkQueue(str(url), SystemClock(), ignore, windows)
 
 
 class RestartableRabbitMQBroker:
@@ -127,8 +133,10 @@ class StreamsTransport:
         return tcp(url.host, url.port or 6379)
 
     @asynccontextmanager
-    async def connected(self, port: int | None = None) -> AsyncIterator[WorkQueue]:
-        async with self._lent(self._url if port is None else f"redis://127.0.0.1:{port}/0") as queue:
+    async def connected(
+        self, port: int | None = None, windows: Sequence[DeferrableWindow] = DEFERRABLE_WINDOWS
+    ) -> AsyncIterator[WorkQueue]:
+        async with self._lent(self._url if port is None else f"redis://127.0.0.1:{port}/0", windows) as queue:
             await queue.open()
             yield queue
 
@@ -137,14 +145,16 @@ class StreamsTransport:
         async with self._lent(f"redis://127.0.0.1:{port}/0") as queue:
             yield queue
 
-    async def clean_up(self, lane: str) -> None:
+    async def clean_up(self, lane: str, windows: Sequence[DeferrableWindow] = DEFERRABLE_WINDOWS) -> None:
         """Nothing: the server ends with the tests."""
 
     @asynccontextmanager
-    async def _lent(self, url: str) -> AsyncIterator[WorkQueue]:
+    async def _lent(
+        self, url: str, windows: Sequence[DeferrableWindow] = DEFERRABLE_WINDOWS
+    ) -> AsyncIterator[WorkQueue]:
         client = connect(url)
         assert isinstance(client, Redis)
-        queue = StreamsWorkQueue(client, SystemClock(), ignore)
+        queue = StreamsWorkQueue(client, SystemClock(), ignore, windows)
         try:
             yield queue
         finally:

@@ -7,7 +7,18 @@ Limits to know:
   delayed message aims at them.
 - The broker counts deliveries, ours that were given back among them. ``_DELIVERY_LIMIT`` is
   therefore far above what any job sees: attempts are counted by the workers, and this is the
-  backstop against a message that spins.
+  backstop against a message that spins. The arithmetic: a worker keeps what it fetched for 60 s
+  (``workers.rests``), and asks the provider's limits for 5 s (``workers.quota_gate``), before it gives
+  a message back unstarted. So a message that is always in somebody's hands, and never started, is
+  delivered at most every 5 s: 17,280 times a day, 115,000 times in the longest usual window. In a
+  window of seconds it is kept for half the margin, a fortieth of the window, and so is delivered
+  at most 38 times.
+- The broker closes the channel of whoever keeps a message unacknowledged for 30 minutes
+  (``consumer_timeout``). Ours keep it for 60 s untaken, for 10 minutes on the way to a limit
+  (``workers.lane_runner``), and for as long as its calls take: deployments whose timeout is above a
+  quarter of an hour want a longer ``consumer_timeout``.
+- The queues of windows that are configured no more stay. What waits in them still moves to
+  ``standard`` when its time comes; delete them when they are empty.
 """
 
 import asyncio
@@ -32,7 +43,7 @@ from shared.domain.errors import BrokerUnavailable, ConfigurationError, Unroutab
 from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow, QueueName, overdue_queue
 from shared.domain.work_queue import PUBLISH_DEADLINE_S
 
-_DELIVERY_LIMIT: Final = 100_000
+_DELIVERY_LIMIT: Final = 1_000_000
 _DECLARE_DEADLINE_S: Final = 30.0
 """Seconds for one lane; a new quorum queue takes a busy broker some 20 ms."""
 
