@@ -8,6 +8,8 @@
     │   ├── BodyTooLarge
     │   └── Unsupported
     ├── NotAuthenticated
+    ├── NotAllowed
+    ├── LimitExceeded                over a limit of our own: try again later
     ├── NotFound
     ├── Expired
     ├── IdempotencyConflict
@@ -82,6 +84,19 @@ class Unsupported(InvalidInput):
 
 class NotAuthenticated(ForebayError):
     """The API key is missing or not known here."""
+
+
+class NotAllowed(ForebayError):
+    """The API key may not do this."""
+
+
+class LimitExceeded(ForebayError):
+    """A limit is exceeded."""
+
+    def __init__(self, message: str | None = None, retry_after_s: float = 1.0) -> None:
+        """``retry_after_s``: seconds after which there will be room, if nobody else takes it."""
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class NotFound(ForebayError):

@@ -71,6 +71,7 @@ class JobSpec:
     created_at, run_at, deadline: seconds since the epoch; ``run_at``: not before; ``deadline``: not after.
     batch_id: the batch it came with. key_id: the API key it came with; None: the administrator's.
     estimated_start_at: when it was expected to start, as known at its admission.
+    charged_tokens: what it was charged at its admission, to be settled on what it uses; None: nobody counts its tokens.
     """
 
     id: str
@@ -85,6 +86,7 @@ class JobSpec:
     batch_id: str | None = None
     key_id: str | None = None
     estimated_start_at: float | None = None
+    charged_tokens: float | None = None
     routing: RoutingWish = field(default_factory=RoutingWish)
     cache: CachePolicy = field(default_factory=CachePolicy)
     attribution: Attribution = field(default_factory=Attribution)

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
+from shared.domain.allowances import Owner
 from shared.domain.answer_cache import CacheKey
 
 TEAMS: Final = "forebay:teams"
@@ -17,6 +18,18 @@ TEAMS: Final = "forebay:teams"
 
 FEED: Final = "forebay:feed"
 """The channel on which final statuses are announced, for all teams: ``<status> <job id>``."""
+
+CEILING: Final = "forebay:{ceiling}:allowance"
+"""A hash: the buckets of all teams together."""
+
+API_KEYS: Final = "forebay:{keys}:records"
+"""A hash: the records of all API keys, by the SHA-256 of the key."""
+
+API_KEY_HASHES: Final = "forebay:{keys}:hashes"
+"""A hash: the SHA-256 of each API key, by its id."""
+
+API_KEY_INDEX: Final = "forebay:{keys}:index"
+"""A sorted set of the ids of all API keys, all with score 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +59,7 @@ class TeamKeys:
 
     def idempotency(self, key: str) -> str:
         """A hash: the job that a client's idempotency key stands for. Hashed, because clients choose the length."""
-        return f"{self.prefix}idempotency:{hashlib.sha256(key.encode()).hexdigest()}"
+        return f"{self.prefix}idempotency:{_digest(key)}"
 
     def batch(self, batch_id: str) -> str:
         """A hash: the batch's progress."""
@@ -55,6 +68,14 @@ class TeamKeys:
     def batch_jobs(self, batch_id: str) -> str:
         """As ``index``, for the jobs of a batch."""
         return f"{self.prefix}batch-jobs:{batch_id}"
+
+    def allowance(self, owner: Owner) -> str:
+        """A hash: the buckets of the team itself, or of a user, a feature or a key of it."""
+        return f"{self.prefix}allowance:{owner.kind}:{_digest(owner.name)}"
+
+    def receipt(self, job_id: str) -> str:
+        """A string: what a job was charged at its admission."""
+        return f"{self.prefix}receipt:{job_id}"
 
     def of_job(self, job_id: str, batch_id: str | None) -> list[str]:
         """The keys that every script about one job gets first, in the order that ``lua/prelude.lua`` documents."""
@@ -73,9 +94,23 @@ def answer(key: CacheKey) -> str:
     return f"{of_team(key.team).prefix}answer:{key.fingerprint}"
 
 
+def ceiling_receipt(job_id: str) -> str:
+    """A string: what a job was charged against the ceiling of all teams."""
+    return f"forebay:{{ceiling}}:receipt:{job_id}"
+
+
+def api_key_index(team: str) -> str:
+    """As ``API_KEY_INDEX``, for the keys of a team."""
+    return f"{API_KEY_INDEX}:{_escaped(team)}"
+
+
 def worker_lease(worker: str) -> str:
     """A string that is there for as long as the worker is alive."""
     return f"forebay:{{worker:{_escaped(worker)}}}:lease"
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()
 
 
 def _escaped(name: str) -> str:

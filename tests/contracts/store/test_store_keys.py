@@ -10,14 +10,16 @@ from redis.asyncio import Redis
 from redis.crc import key_slot
 
 from shared.adapters.redis import scripts
+from shared.adapters.redis.allowances import RedisAllowances
 from shared.adapters.redis.answer_cache import RedisAnswerCache
 from shared.adapters.redis.job_store import RedisJobStore
 from shared.adapters.redis.keys import answer, of_team, worker_lease
 from shared.adapters.redis.rate_limits import RedisRateLimits
 from shared.adapters.redis.scripts import Script
+from shared.domain.allowances import Allowance, Charge, Charged, OverLimit, owners_of
 from shared.domain.answer_cache import CachedAnswer, CacheKey
 from shared.domain.circuit import Health
-from shared.domain.job import JobStatus
+from shared.domain.job import Attribution, JobStatus
 from shared.domain.job_store import JobFilter
 from shared.domain.rate_limit import CallEnd, Cost, Wish
 from shared.domain.reservations import Candidates, Reservation, Wait
@@ -59,6 +61,7 @@ async def _do_everything(client: Redis) -> None:
     await store.close_batch(TEAM, "batch_1")
     await store.stranded(0.0, 10)
     await _use_limits(RedisRateLimits(client))
+    await _use_allowances(RedisAllowances(client))
 
 
 async def _use_limits(limits: RedisRateLimits) -> None:
@@ -75,6 +78,16 @@ async def _use_limits(limits: RedisRateLimits) -> None:
     await limits.settle(taken, Cost(), CallEnd(Health.GOOD))
     await limits.refuse(taken, 1.0)
     await limits.look("a lane", pair)
+
+
+async def _use_allowances(allowances: RedisAllowances) -> None:
+    """A charge to everyone who can be charged, and its settlement; and one that is refused."""
+    spec, other = (a_spec(key_id="key_1", attribution=Attribution("p", "a feature", "a user")) for _ in range(2))
+    one = Allowance(requests_per_minute=1, tokens_per_day=9)
+    owners = tuple((owner, one) for owner in owners_of(spec))
+    charges = [Charge(job, owners, one, (1.0, 9.0), idempotency_key="k") for job in (spec, other)]
+    assert [type(answer) for answer in await allowances.take(charges)] == [Charged, OverLimit]
+    await allowances.settle(spec, (1.0, 5.0))
 
 
 async def _watched(client: Redis) -> list[tuple[bool, list[str]]]:
