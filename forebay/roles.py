@@ -14,12 +14,13 @@ from producer_api.server import serve
 from scheduler.scheduler import Scheduler
 from scheduler.timetable import timetable
 from shared.bootstrap import Connections, Servers, open_connections, price_of, provider_clients, sink
+from shared.domain.api_keys import StoredKeyring
 from shared.domain.catalog import Catalog
 from shared.domain.class_shares import ClassShares
 from shared.domain.clock import Clock, SystemClock
 from shared.domain.events import ConfigurationDoubt, Emit
 from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow
-from shared.domain.tenants import Keyring
+from shared.domain.tenants import Keyring, Keyrings
 from shared.settings import Settings
 from shared.wire.config import Configuration, load
 from workers.couriers.courier import Courier
@@ -64,17 +65,20 @@ class Process:
         return open_connections(servers, self.configuration.retention_s, self.clock, self.emit, self.windows)
 
     async def api(self, connections: Connections, keyring: Keyring, listener: socket.socket, on_ready: OnReady) -> None:
-        """Serve HTTP on ``listener``."""
+        """Serve HTTP on ``listener``. ``keyring`` has the administrator's key; the others are in the store."""
         parts = ApiParts(
             store=connections.store,
             queue=connections.queue,
             cache=connections.cache,
             feed=connections.feed,
-            keyring=keyring,
+            keyring=Keyrings((keyring, StoredKeyring(connections.api_keys, self.clock))),
+            api_keys=connections.api_keys,
+            allowances=connections.allowances,
             catalog=self.catalog,
             clock=self.clock,
             emit=self.emit,
             cache_default=self.configuration.cache_default,
+            policies=self.configuration.policies,
             body_limit=self.configuration.body_limit,
             windows=self.windows,
         )
@@ -99,6 +103,7 @@ class Process:
                 cache=connections.cache,
                 queue=connections.queue,
                 limits=connections.limits,
+                allowances=connections.allowances,
                 clients=clients,
             )
             await Worker(parts, self.catalog, options, self.clock, self.emit).run(self.stop, on_ready)

@@ -1,6 +1,7 @@
 """A job's way in, from top to bottom.
 
-who asks → what is asked → was it asked before → is the answer known → record → publish → mark as queued → answer.
+who asks → what is asked → is the answer known → is it within its owners' limits → was it asked before → record → publish →
+mark as queued → answer.
 
 The record and the idempotency check are one atomic step of the store, so that two equal requests at the same moment
 make one job. A job is acknowledged to its client only after the broker confirmed its message.
@@ -20,6 +21,7 @@ from producer_api.authentication import Authentication
 from producer_api.body import JSON_TYPES, read_body, require_content_type
 from producer_api.drafts import Arrival, Draft, Drafting
 from producer_api.gathering import Gathering
+from producer_api.metering import Metering
 from producer_api.parts import ApiParts
 from shared.domain.errors import (
     ForebayError,
@@ -33,6 +35,7 @@ from shared.domain.errors import (
 from shared.domain.events import JobAccepted
 from shared.domain.job import Job, JobStatus
 from shared.domain.job_store import Acceptance, Accepted
+from shared.domain.tenants import Scope
 from shared.domain.work_queue import Message
 
 _SANE_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
@@ -48,7 +51,8 @@ class Admission:
     def __init__(self, parts: ApiParts) -> None:
         """Use the ports in ``parts``."""
         self._authentication = Authentication(parts.keyring)
-        self._drafting = Drafting(parts.catalog, parts.cache_default, parts.clock)
+        self._drafting = Drafting(parts.catalog, parts.cache_default, parts.policies, parts.clock)
+        self._metering = Metering(parts.allowances, parts.clock)
         self._gathering = Gathering(self.admit_all)
         self._parts = parts
 
@@ -58,10 +62,10 @@ class Admission:
         Raises:
             ForebayError: it was not accepted; the error says why, and whether to send it again.
         """
-        principal = await self._authentication.principal(request)
+        principal = await self._authentication.principal(request, Scope.SUBMIT)
         require_content_type(request, JSON_TYPES)
         body = await read_body(request, self._parts.body_limit)
-        arrival = Arrival(body, idempotency_key_of(request), traceparent=traceparent_of(request))
+        arrival = Arrival(principal, body, idempotency_key_of(request), traceparent=traceparent_of(request))
         admitted = await self._gathering.admit(principal.team, arrival)
         if isinstance(admitted, ForebayError):
             raise admitted
@@ -69,25 +73,28 @@ class Admission:
 
     async def admit_all(self, team: str, arrivals: Sequence[Arrival]) -> list[Admitted]:
         """Take several jobs of a team in, each by itself, in as few round trips as one takes; results in order."""
-        drafts = [self._draft(team, arrival) for arrival in arrivals]
+        drafts = [self._draft(arrival) for arrival in arrivals]
         good = [draft for draft in drafts if isinstance(draft, Draft)]
         admitted = iter(await self._take_in(team, good) if good else ())
         return [next(admitted) if isinstance(draft, Draft) else draft for draft in drafts]
 
     async def _take_in(self, team: str, drafts: list[Draft]) -> list[Admitted]:
         try:
-            drafts = await self._answer_what_is_known(drafts)
-            jobs = await self._record(team, drafts)
+            metered = await self._metering.take(await self._answer_what_is_known(drafts))
+            let_in = [draft for draft in metered if isinstance(draft, Draft)]
+            jobs = await self._record(team, let_in) if let_in else []
         except Unavailable as error:
             return [_not_accepted(error)] * len(drafts)
-        published = await asyncio.gather(*map(self._publish, drafts, jobs))
+        published = await asyncio.gather(*map(self._publish, let_in, jobs))
         queued = await self._mark_queued(team, published)
-        self._announce(drafts, queued)
-        return queued
+        self._announce(let_in, queued)
+        await self._metering.give_back([draft.spec for draft in map(_charged_in_vain, let_in, queued) if draft])
+        admitted = iter(queued)
+        return [next(admitted) if isinstance(draft, Draft) else draft for draft in metered]
 
-    def _draft(self, team: str, arrival: Arrival) -> Draft | InvalidInput:
+    def _draft(self, arrival: Arrival) -> Draft | InvalidInput:
         try:
-            return self._drafting.draft(team, arrival)
+            return self._drafting.draft(arrival)
         except InvalidInput as error:
             return error
 
@@ -169,6 +176,16 @@ def _queued(job: Admitted) -> Admitted:
     if isinstance(job, ForebayError) or job.status is not JobStatus.ACCEPTED:
         return job
     return replace(job, status=job.spec.status_once_published)
+
+
+def _charged_in_vain(draft: Draft, admitted: Admitted) -> Draft | None:
+    """Give a draft that was charged and became no job of its own, nor will when its client tries again."""
+    if draft.charge is None:
+        return None
+    if isinstance(admitted, Job):
+        return None if admitted.spec.id == draft.spec.id else draft
+    may_yet_run = isinstance(admitted, Unavailable) and draft.idempotency is not None
+    return None if may_yet_run else draft
 
 
 def _not_accepted(error: Unavailable | Unroutable) -> Unavailable:

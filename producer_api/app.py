@@ -10,7 +10,7 @@ from producer_api import error_responses
 from producer_api.admission import Admission
 from producer_api.authentication import Authentication
 from producer_api.described_api import DESCRIPTION, DescribedApi
-from producer_api.endpoints import batches, bulk, health, jobs, models
+from producer_api.endpoints import batches, bulk, health, jobs, keys, models
 from producer_api.parts import ApiParts
 from producer_api.request_ids import RequestIds
 from producer_api.results import ResultHub
@@ -47,6 +47,7 @@ def create_app(parts: ApiParts) -> DescribedApi:
         bulk.router(parts, authentication, admission),
         batches.router(parts, authentication),
         models.router(parts, authentication),
+        keys.router(parts, authentication),
         health.router(parts),
     ):
         # Not include_router: it would match every request twice, at a tenth of the cost of taking a job in.

@@ -1,9 +1,9 @@
-"""Who sends a request: the key in ``Authorization: Bearer …`` or ``x-api-key``."""
+"""Who sends a request: the key in ``Authorization: Bearer …`` or ``x-api-key``; and whether it may."""
 
 from starlette.requests import HTTPConnection
 
-from shared.domain.errors import NotAuthenticated
-from shared.domain.tenants import Keyring, Principal
+from shared.domain.errors import NotAllowed, NotAuthenticated
+from shared.domain.tenants import Keyring, Principal, Scope
 
 
 class Authentication:
@@ -13,11 +13,13 @@ class Authentication:
         """``keyring`` knows the keys."""
         self._keyring = keyring
 
-    async def principal(self, connection: HTTPConnection) -> Principal:
-        """Give who is asking.
+    async def principal(self, connection: HTTPConnection, scope: Scope | None = None) -> Principal:
+        """Give who is asking. ``scope``: what the key must allow; None: anyone who has a key may.
 
         Raises:
             NotAuthenticated: there is no key, or nobody holds it.
+            NotAllowed: the key lacks the scope.
+            StoreUnavailable: nobody can tell.
         """
         key = _key(connection)
         if not key:
@@ -25,6 +27,8 @@ class Authentication:
         principal = await self._keyring.principal(key)
         if principal is None:
             raise NotAuthenticated("The API key is not known here.")
+        if scope is not None and scope not in principal.scopes:
+            raise NotAllowed(f"This API key may not do that: it lacks the scope `{scope}`; {_has(principal)}.")
         return principal
 
 
@@ -33,3 +37,7 @@ def _key(connection: HTTPConnection) -> str:
     if scheme.lower() == "bearer":
         return credential.strip()
     return connection.headers.get("x-api-key", "").strip()
+
+
+def _has(principal: Principal) -> str:
+    return f"it has {', '.join(f'`{scope}`' for scope in Scope if scope in principal.scopes)}"

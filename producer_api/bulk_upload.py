@@ -22,6 +22,7 @@ from producer_api.parts import ApiParts
 from shared.domain import ids
 from shared.domain.errors import ForebayError, InvalidInput, StoreUnavailable, Unavailable
 from shared.domain.job_store import Batch
+from shared.domain.tenants import Principal
 
 GROUP_LINES: Final = 128
 GROUP_BYTES: Final = 256 * 1024
@@ -38,13 +39,16 @@ _CHUNK_BYTES: Final = 64 * 1024
 class BulkUpload:
     """One upload into one batch. With an idempotency key, a repeat of it goes on where the first was cut."""
 
-    def __init__(self, parts: ApiParts, admission: Admission, team: str, idempotency_key: str | None) -> None:
-        """``idempotency_key`` is the client's; the batch's id and every line's own key follow from it."""
+    def __init__(
+        self, parts: ApiParts, admission: Admission, principal: Principal, idempotency_key: str | None
+    ) -> None:
+        """``principal``: who sends it. ``idempotency_key`` is the client's; the batch's id and every line's own key follow from it."""
         self._parts = parts
         self._admission = admission
-        self._team = team
+        self._principal = principal
+        self._team = principal.team
         self._idempotency_key = idempotency_key
-        self.batch_id = _batch_id(team, idempotency_key, parts.clock.now())
+        self.batch_id = _batch_id(principal.team, idempotency_key, parts.clock.now())
         self.rejections = Rejections()
         self.accepted = 0
         self._is_open = False
@@ -106,7 +110,7 @@ class BulkUpload:
 
     def _arrival(self, number: int, body: bytes) -> Arrival:
         key = None if self._idempotency_key is None else f"{self.batch_id}:{number}"
-        return Arrival(body, key, self.batch_id)
+        return Arrival(self._principal, body, key, self.batch_id)
 
     def _count(self, group: list[tuple[int, Admitted]]) -> None:
         for number, admitted in group:

@@ -1,10 +1,12 @@
 """From the bytes of a submission to a job that can be recorded."""
 
 import hashlib
+import math
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from shared.domain import ids
+from shared.domain.allowances import LONGEST_QUEUE_S, Charge, OnLimit, Policies, Terms
 from shared.domain.answer_cache import CachedAnswer, CacheKey, CachePolicy, CacheResult
 from shared.domain.catalog import Catalog
 from shared.domain.clock import Clock
@@ -12,6 +14,9 @@ from shared.domain.errors import InvalidInput, UnknownModel
 from shared.domain.fingerprint import cache_key
 from shared.domain.job import Envelope, JobSpec, JobStatus, Json, Outcome
 from shared.domain.job_store import IdempotencyKey, NewJob
+from shared.domain.tenants import Principal
+from shared.domain.token_caps import TokenCaps
+from shared.domain.token_estimate import TokenEstimator
 from shared.domain.usage import NOTHING
 from shared.wire import envelope
 from shared.wire.jobs import Submission
@@ -21,10 +26,12 @@ from shared.wire.jobs import Submission
 class Arrival:
     """A submission as it came in.
 
+    principal: who sent it.
     body: as sent; its digest tells whether a repeated ``idempotency_key`` came with the same one.
     traceparent: the W3C trace context it was sent under.
     """
 
+    principal: Principal
     body: bytes
     idempotency_key: str | None = None
     batch_id: str | None = None
@@ -33,7 +40,11 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A job that was checked and not yet recorded. ``cache_key``: where its answer may be; None: nobody may look."""
+    """A job that was checked and not yet recorded.
+
+    cache_key: where its answer may be; None: nobody may look.
+    charge: what it takes of its owners' allowances; None: nothing, because nobody limits them or it took it before.
+    """
 
     spec: JobSpec
     request: Json
@@ -41,12 +52,14 @@ class Draft:
     cache_key: CacheKey | None
     idempotency: IdempotencyKey | None
     traceparent: str | None
+    charge: Charge | None = None
     outcome: Outcome | None = None
 
     def answered(self, answer: CachedAnswer) -> "Draft":
-        """Give the draft finished by an earlier job's answer, which costs nothing now."""
+        """Give the draft finished by an earlier job's answer, which costs a request now, and no tokens."""
         return replace(
             self,
+            charge=None if self.charge is None else replace(self.charge, amounts=(1.0, 0.0)),
             outcome=Outcome(
                 status=JobStatus.SUCCEEDED,
                 response=answer.response,
@@ -56,6 +69,14 @@ class Draft:
                 cache=CacheResult.HIT,
             ),
         )
+
+    def later(self, moment: float) -> "Draft":
+        """Give the draft for a job that may not run before ``moment``; what answered it at once may answer it then."""
+        charge = self.charge
+        tokens = charge.amounts[1] if charge is not None and charge.counts_tokens else None
+        spec = replace(self.spec, run_at=max(moment, self.spec.run_at or moment), charged_tokens=tokens)
+        message = envelope.encode(Envelope(spec, self.request, self.traceparent))
+        return replace(self, spec=spec, message=message, outcome=None)
 
     def new_job(self) -> NewJob:
         """Give what the store records."""
@@ -71,13 +92,15 @@ class Draft:
 class Drafting:
     """Reads and checks submissions."""
 
-    def __init__(self, catalog: Catalog, cache_default: CachePolicy, clock: Clock) -> None:
+    def __init__(self, catalog: Catalog, cache_default: CachePolicy, policies: Policies, clock: Clock) -> None:
         """``catalog`` knows the models, ``cache_default`` what a job wants of the cache if it does not say."""
         self._catalog = catalog
         self._cache_default = cache_default
+        self._policies = policies
+        self._estimator = TokenEstimator()
         self._clock = clock
 
-    def draft(self, team: str, arrival: Arrival) -> Draft:
+    def draft(self, arrival: Arrival) -> Draft:
         """Give the job of an arrival.
 
         Raises:
@@ -85,17 +108,45 @@ class Drafting:
         """
         now = self._clock.now()
         submission = Submission.parse(arrival.body, now)
-        spec = self._spec(team, submission, arrival.batch_id, now)
+        spec = self._spec(arrival, submission, now)
+        request = self._within_caps(arrival.principal.terms, spec, submission.request)
+        charge = self._charge(arrival, spec, request, now)
+        if charge is not None:
+            spec = charge.spec
         return Draft(
             spec=spec,
-            request=submission.request,
-            message=_encode(spec, submission.request, arrival.traceparent),
-            cache_key=self._cache_key(spec, submission.request),
+            request=request,
+            message=_encode(spec, request, arrival.traceparent),
+            cache_key=self._cache_key(spec, request),
             idempotency=_idempotency(arrival),
             traceparent=arrival.traceparent,
+            charge=charge,
         )
 
-    def _spec(self, team: str, submission: Submission, batch_id: str | None, now: float) -> JobSpec:
+    def _within_caps(self, of_key: Terms, spec: JobSpec, request: Json) -> Json:
+        caps = TokenCaps.of(of_key, self._policies.team(spec.team).terms)
+        return request if caps.is_open else caps.applied(request, self._estimator.cost(spec.lane, request).input_tokens)
+
+    def _charge(self, arrival: Arrival, spec: JobSpec, request: Json, now: float) -> Charge | None:
+        of_key, of_team = arrival.principal.terms, self._policies.team(spec.team).terms
+        owners = self._policies.allowances(spec, of_key.allowance)
+        if not owners and self._policies.ceiling.is_unlimited:
+            return None
+        waits = (of_key.on_limit or of_team.on_limit) is OnLimit.QUEUE
+        to_deadline = math.inf if spec.deadline is None else spec.deadline - now
+        charge = Charge(
+            spec=spec,
+            owners=owners,
+            ceiling=self._policies.ceiling,
+            amounts=self._estimator.cost(spec.lane, request).amounts,
+            patience_s=min(to_deadline, LONGEST_QUEUE_S) if waits else 0.0,
+            idempotency_key=arrival.idempotency_key,
+        )
+        if not charge.counts_tokens:
+            return charge
+        return replace(charge, spec=replace(spec, charged_tokens=charge.amounts[1]))
+
+    def _spec(self, arrival: Arrival, submission: Submission, now: float) -> JobSpec:
         model: str = submission.request["model"]
         try:
             lane = self._catalog.lane(model)
@@ -104,7 +155,7 @@ class Drafting:
         run_at = submission.run_at
         return JobSpec(
             id=ids.new_id("job", now),
-            team=team,
+            team=arrival.principal.team,
             endpoint=submission.endpoint.value,
             model=model,
             lane=lane.name,
@@ -112,7 +163,8 @@ class Drafting:
             created_at=now,
             run_at=run_at if run_at is not None and run_at > now else None,
             deadline=submission.latest_finish(now),
-            batch_id=batch_id,
+            batch_id=arrival.batch_id,
+            key_id=arrival.principal.key_id,
             cache=submission.cache.over(self._cache_default),
             attribution=submission.attribution.to_domain(),
             metadata=submission.metadata,

@@ -33,6 +33,8 @@ TABLE: Final[Mapping[type[errors.ForebayError], Shown]] = {
     errors.UnknownModel: Shown(404, _INVALID, "model_not_found"),
     errors.BodyTooLarge: Shown(413, _INVALID, "body_too_large"),
     errors.NotAuthenticated: Shown(401, _INVALID, "invalid_api_key"),
+    errors.NotAllowed: Shown(403, "permission_error", "not_allowed"),
+    errors.LimitExceeded: Shown(429, "rate_limit_error", "limit_exceeded"),
     errors.NotFound: Shown(404, _INVALID, "not_found"),
     errors.Expired: Shown(410, _INVALID, "job_expired"),
     errors.IdempotencyConflict: Shown(409, _INVALID, "idempotency_conflict"),
@@ -65,8 +67,8 @@ def error_object(error: errors.ForebayError) -> dict[str, Any]:
 def error_response(error: errors.ForebayError) -> Response:
     """Give the whole response to a request that failed with ``error``."""
     headers = {}
-    if isinstance(error, errors.Unavailable):
-        headers["retry-after"] = str(math.ceil(error.retry_after_s))
+    if isinstance(error, errors.Unavailable | errors.LimitExceeded):
+        headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
     if isinstance(error, errors.NotAuthenticated):
         headers["www-authenticate"] = "Bearer"
     return _response(_shown(error).status, error_object(error), headers)

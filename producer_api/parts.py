@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from producer_api.body import DEFAULT_BODY_LIMIT
+from shared.domain.allowances import NO_POLICIES, Allowances, Policies
 from shared.domain.answer_cache import AnswerCache, CachePolicy
+from shared.domain.api_keys import ApiKeys
 from shared.domain.catalog import Catalog
 from shared.domain.clock import Clock
 from shared.domain.events import Emit
@@ -18,6 +20,7 @@ class ApiParts:
     """The ports and the settings.
 
     cache_default: how a job uses the cache where it does not say.
+    policies: what our own users may submit.
     body_limit: bytes of a request's body, and of one line of a bulk upload.
     retention_s: seconds after which a job that is not found is said to have expired.
     windows: of deferrable work, the shortest first.
@@ -28,10 +31,13 @@ class ApiParts:
     cache: AnswerCache
     feed: JobFeed
     keyring: Keyring
+    api_keys: ApiKeys
+    allowances: Allowances
     catalog: Catalog
     clock: Clock
     emit: Emit
     cache_default: CachePolicy
+    policies: Policies = NO_POLICIES
     body_limit: int = DEFAULT_BODY_LIMIT
     retention_s: float = DEFAULT_RETENTION_S
     windows: tuple[DeferrableWindow, ...] = DEFERRABLE_WINDOWS

@@ -4,7 +4,9 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from shared.domain.allowances import OnLimit
 from shared.domain.lanes import Priority
+from shared.domain.tenants import Scope
 from shared.wire.jobs import Submission
 
 
@@ -161,6 +163,49 @@ class ModelList(_Answer):
     data: list[Model]
 
 
+class KeyLimits(_Answer):
+    """Requests and tokens a minute and a day; null: unlimited."""
+
+    rpm: int | None
+    tpm: int | None
+    rpd: int | None
+    tpd: int | None
+
+
+class KeyObject(_Answer):
+    """An API key, without the key itself. ``hint``: how it begins."""
+
+    id: str
+    object: Literal["key"]
+    team: str
+    name: str
+    hint: str
+    scopes: list[Scope]
+    limits: KeyLimits
+    on_limit: OnLimit | None
+    max_input_tokens: int | None
+    max_output_tokens: int | None
+    created_at: str
+    revoked_at: str | None
+
+
+class NewKeyObject(KeyObject):
+    """A new API key. ``key`` is shown this once, and kept by nobody but you."""
+
+    key: str
+
+
+class KeyList(_Answer):
+    """A page of API keys, newest first; go on with ``next_after`` as ``after``."""
+
+    object: Literal["list"]
+    data: list[KeyObject]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+    next_after: str | None
+
+
 class Health(_Answer):
     """All is well."""
 
@@ -181,8 +226,13 @@ EXAMPLE: Final = {
 
 
 def submission_schema() -> dict[str, Any]:
-    """Give the JSON schema of a submission, without references to other places."""
-    schema = Submission.model_json_schema()
+    """Give the JSON schema of a submission."""
+    return without_references(Submission)
+
+
+def without_references(model: type[BaseModel]) -> dict[str, Any]:
+    """Give the JSON schema of a request's body, without references to other places."""
+    schema = model.model_json_schema()
     definitions = schema.pop("$defs", {})
     inlined = _inline(schema, definitions)
     assert isinstance(inlined, dict)

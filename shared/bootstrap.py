@@ -10,7 +10,9 @@ from redis.asyncio import Redis
 
 from shared.adapters.embedded.valkey import EmbeddedValkey
 from shared.adapters.providers.price_table import PriceTable
+from shared.adapters.redis.allowances import RedisAllowances
 from shared.adapters.redis.answer_cache import RedisAnswerCache
+from shared.adapters.redis.api_keys import RedisApiKeys
 from shared.adapters.redis.connection import connect
 from shared.adapters.redis.job_feed import RedisJobFeed
 from shared.adapters.redis.job_store import RedisJobStore
@@ -18,7 +20,9 @@ from shared.adapters.redis.rate_limits import RedisRateLimits
 from shared.adapters.redis.safety import unsafe_settings
 from shared.adapters.redis.worker_leases import RedisWorkerLeases
 from shared.adapters.telemetry.log_sink import log_sink
+from shared.domain.allowances import Allowances
 from shared.domain.answer_cache import AnswerCache
+from shared.domain.api_keys import ApiKeys
 from shared.domain.clock import Clock, SystemClock
 from shared.domain.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
 from shared.domain.events import Emit
@@ -64,6 +68,8 @@ class Connections:
     feed: JobFeed
     cache: AnswerCache
     limits: RateLimits
+    allowances: Allowances
+    api_keys: ApiKeys
     queue: WorkQueue
 
 
@@ -123,6 +129,8 @@ async def open_connections(
             feed=RedisJobFeed(client),
             cache=RedisAnswerCache(client),
             limits=RedisRateLimits(client),
+            allowances=RedisAllowances(client),
+            api_keys=RedisApiKeys(client),
             queue=queue,
         )
 

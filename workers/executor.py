@@ -24,6 +24,7 @@ from shared.domain.work_queue import Delivery, WorkQueue
 from shared.wire.envelope import decode
 from workers.outcomes import EXPIRED, failed, finished, succeeded
 from workers.quota_gate import LaneBlocked
+from workers.settlement import Settlement
 from workers.stages.capacity import NothingIdle
 from workers.task import Answer, NobodyAnswered, Proceed, Task
 
@@ -44,6 +45,7 @@ class ExecutorParts:
     queue: WorkQueue
     clock: Clock
     emit: Emit
+    settlement: Settlement
     windows: tuple[DeferrableWindow, ...] = DEFERRABLE_WINDOWS
 
 
@@ -220,6 +222,7 @@ class Executor:
             self._parts.emit(ClaimLost(spec.id, claim.fence))
             await delivery.ack()
             return Verdict()
+        await self._parts.settlement.settle(spec, outcome)
         if outcome.status is JobStatus.FAILED:
             await self._bury(delivery, outcome)
         await delivery.ack()

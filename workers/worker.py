@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from shared.domain.allowances import Allowances
 from shared.domain.answer_cache import AnswerCache
 from shared.domain.catalog import Catalog, Lane
 from shared.domain.class_shares import ClassShares
@@ -28,6 +29,7 @@ from workers.lease import WorkerLease
 from workers.pipeline import assemble, stages
 from workers.quota_gate import QuotaGate
 from workers.room import Room
+from workers.settlement import Settlement
 from workers.stages.capacity import Capacity, LimitParts
 from workers.stages.fallbacks import Fallbacks
 
@@ -58,6 +60,7 @@ class WorkerParts:
     cache: AnswerCache
     queue: WorkQueue
     limits: RateLimits
+    allowances: Allowances
     clients: Mapping[ClientKind, ProviderClient]
 
 
@@ -78,7 +81,11 @@ class Worker:
         gates = {name: QuotaGate(parts.limits, Turns(options.weights)) for name in catalog.lanes}
         capacity = Capacity(LimitParts(parts.limits, gates, self._rooms, options.shares, clock, emit))
         self._executor = Executor(
-            ExecutorParts(self.name, parts.store, parts.leases, parts.queue, clock, emit, options.windows),
+            ExecutorParts(
+                *(self.name, parts.store, parts.leases, parts.queue, clock, emit),
+                Settlement(parts.allowances),
+                options.windows,
+            ),
             assemble(stages(parts.cache, Fallbacks(catalog, emit), capacity, parts.clients, clock, emit)),
         )
 

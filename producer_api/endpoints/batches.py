@@ -11,6 +11,7 @@ from producer_api.schemas import ERRORS, BatchObject
 from shared.domain import ids
 from shared.domain.errors import NotFound
 from shared.domain.job_store import Batch, JobStore
+from shared.domain.tenants import Scope
 from shared.wire.batch_object import render_batch
 
 _LONGEST_QUOTE: Final = 40
@@ -23,7 +24,7 @@ def router(parts: ApiParts, authentication: Authentication) -> APIRouter:
     @routes.get("/{batch_id}", responses={200: {"model": BatchObject}})
     async def get_batch(request: Request, batch_id: str) -> Response:
         """Give a batch's progress."""
-        principal = await authentication.principal(request)
+        principal = await authentication.principal(request, Scope.READ)
         return json_response(render_batch(await require_batch(parts.store, principal.team, batch_id)))
 
     return routes

@@ -12,6 +12,7 @@ from producer_api.body import NDJSON_TYPES, require_content_type
 from producer_api.bulk_upload import BulkUpload
 from producer_api.parts import ApiParts
 from producer_api.schemas import ERRORS, EXAMPLE, BulkAnswer, submission_schema
+from shared.domain.tenants import Scope
 
 
 def router(parts: ApiParts, authentication: Authentication, admission: Admission) -> APIRouter:
@@ -38,9 +39,9 @@ def router(parts: ApiParts, authentication: Authentication, admission: Admission
     )
     async def submit_many_jobs(request: Request) -> Response:
         """Submit any number of jobs; a bad line rejects that line alone."""
-        principal = await authentication.principal(request)
+        principal = await authentication.principal(request, Scope.SUBMIT)
         require_content_type(request, NDJSON_TYPES)
-        bulk = BulkUpload(parts, admission, principal.team, idempotency_key_of(request))
+        bulk = BulkUpload(parts, admission, principal, idempotency_key_of(request))
         try:
             await bulk.take(request.stream())
         except BaseException:

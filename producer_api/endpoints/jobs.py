@@ -1,5 +1,6 @@
 """The jobs: submit, look, list, cancel."""
 
+from contextlib import suppress
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -13,10 +14,11 @@ from producer_api.results import ResultHub
 from producer_api.schemas import ERRORS, EXAMPLE, JobList, JobObject, submission_schema
 from shared.domain import ids
 from shared.domain.durations import format_duration
-from shared.domain.errors import Expired, ForebayError, InvalidInput, NotFound
+from shared.domain.errors import Expired, ForebayError, InvalidInput, NotFound, StoreUnavailable
 from shared.domain.job import Job, JobStatus
 from shared.domain.job_store import JobFilter
 from shared.domain.lanes import Priority
+from shared.domain.tenants import Scope
 from shared.wire.job_object import render_job
 
 LONGEST_WAIT_S: Final = 300.0
@@ -63,20 +65,20 @@ def router(parts: ApiParts, authentication: Authentication, admission: Admission
         limit: Limit = 20,
     ) -> Response:
         """List jobs, newest first."""
-        principal = await authentication.principal(request)
+        principal = await authentication.principal(request, Scope.READ)
         job_filter = JobFilter(JobStatus(status) if status else None, priority, batch)
         return await shelf.page(principal.team, job_filter, after, limit)
 
     @routes.get("/{job_id}", responses={200: {"model": JobObject}})
     async def get_job(request: Request, job_id: str, wait: Wait = 0.0) -> Response:
         """Give a job; with `wait`, when it is finished or the seconds are over."""
-        principal = await authentication.principal(request)
+        principal = await authentication.principal(request, Scope.READ)
         return job_response(await shelf.job(principal.team, job_id, wait))
 
     @routes.post("/{job_id}/cancel", responses={200: {"model": JobObject}})
     async def cancel_job(request: Request, job_id: str) -> Response:
         """Cancel a job that is not finished: what waits never runs, what runs has its result dropped."""
-        principal = await authentication.principal(request)
+        principal = await authentication.principal(request, Scope.SUBMIT)
         return job_response(await shelf.cancelled(principal.team, job_id))
 
     return routes
@@ -105,7 +107,16 @@ class _Shelf:
         job = await self._parts.store.cancel(team, job_id)
         if job is None:
             raise self._missing(job_id)
+        if job.status is JobStatus.CANCELLED:
+            await self._settle(job)
         return job
+
+    async def _settle(self, job: Job) -> None:
+        """Give back the tokens of a job that never ran. What was under way may have used them: its charge stands."""
+        charged = job.spec.charged_tokens
+        if charged is not None:
+            with suppress(StoreUnavailable):
+                await self._parts.allowances.settle(job.spec, (1.0, 0.0 if job.started_at is None else charged))
 
     async def page(self, team: str, job_filter: JobFilter, after: str | None, limit: int) -> Response:
         if after is not None and not _is_job_id(after):

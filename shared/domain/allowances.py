@@ -82,6 +82,9 @@ class Terms:
     max_output_tokens: int | None = None
 
 
+NO_TERMS: Final = Terms()
+
+
 class OwnerKind(StrEnum):
     """Whose buckets those are."""
 
@@ -127,7 +130,7 @@ def owners_of(spec: JobSpec) -> tuple[Owner, ...]:
 class TeamPolicy:
     """A team's terms, and the allowances of each of its users and of some of its features."""
 
-    terms: Terms = Terms()
+    terms: Terms = NO_TERMS
     each_user: Allowance = UNLIMITED
     features: Mapping[str, Allowance] = field(default_factory=dict)
 
@@ -154,6 +157,9 @@ class Policies:
         }
         pairs = ((owner, by_kind[owner.kind]) for owner in owners_of(spec))
         return tuple((owner, allowance) for owner, allowance in pairs if not allowance.is_unlimited)
+
+
+NO_POLICIES: Final = Policies()
 
 
 @dataclass(frozen=True, slots=True)

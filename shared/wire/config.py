@@ -7,6 +7,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
+from shared.domain.allowances import NO_POLICIES, Policies
 from shared.domain.answer_cache import DEFAULT_TTL_S, CacheMode, CachePolicy
 from shared.domain.catalog import Catalog, Lane
 from shared.domain.lanes import Priority
@@ -17,6 +18,7 @@ from shared.wire.config_deployments import ConfiguredDeployment, deployments, is
 from shared.wire.config_doubts import doubts
 from shared.wire.config_litellm import ConfigFile, LiteLLMSettings
 from shared.wire.config_loading import read, resolve, validate
+from shared.wire.config_teams import policies
 
 NO_MODELS: Final = "model_list: there are no models; every request will be refused with model_not_found."
 
@@ -40,6 +42,7 @@ class Configuration:
     warnings: keys that have no effect, and other doubtful spots, each with its path.
     weights: turns of each priority. interactive_reserve: the share of every limit that only interactive work may use.
     admin_key: the administrator's key, if the file names one.
+    policies: what our own users may submit.
     retention_s: seconds that a finished job is kept. body_limit: bytes of a request or an NDJSON line.
     """
 
@@ -53,6 +56,7 @@ class Configuration:
     worker: WorkerSettings
     retention_s: float
     body_limit: int
+    policies: Policies = NO_POLICIES
     warnings: tuple[str, ...] = field(default=())
 
     def catalog(self, price_of: PriceOf) -> Catalog:
@@ -85,6 +89,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Configuration:
         worker=WorkerSettings(forebay.worker.concurrency, forebay.worker.grace),
         retention_s=forebay.retention,
         body_limit=forebay.body_limit,
+        policies=policies(forebay.limits, forebay.teams),
         warnings=(*_about_models(file), *doubts(file)),
     )
 

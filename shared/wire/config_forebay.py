@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field
 
 from shared.domain.job_store import DEFAULT_RETENTION_S
 from shared.domain.lanes import DEFAULT_WEIGHTS, Priority
+from shared.wire.config_teams import LimitsSection, Teams
 from shared.wire.config_values import Bytes, Seconds, Section, Whole, empty_is_default
 
 Turns = Annotated[Whole, Field(ge=1, le=1_000_000)]
@@ -42,6 +43,7 @@ class ForebaySection(Section):
 
     interactive_reserve: the share of every limit that only interactive work may use.
     retention: how long a finished job is kept.
+    limits: the ceiling of all teams together. teams: what each may submit.
     """
 
     priorities: Annotated[PriorityWeights, BeforeValidator(empty_is_default)] = PriorityWeights()
@@ -49,3 +51,5 @@ class ForebaySection(Section):
     worker: Annotated[WorkerSection, BeforeValidator(empty_is_default)] = WorkerSection()
     retention: Annotated[Seconds, Field(ge=60)] = DEFAULT_RETENTION_S
     body_limit: Bytes = 4 * 1024 * 1024
+    limits: Annotated[LimitsSection, BeforeValidator(empty_is_default)] = LimitsSection()
+    teams: Annotated[Teams, BeforeValidator(empty_is_default)] = Field(default_factory=dict)

@@ -40,8 +40,9 @@ PASSED_TO_LITELLM: Final = _names("""
 
 SHOWN: Final = _names("""
     body_limit bulk cache cache_read_input_token_cost concurrency deferrable forebay_client grace id
-    input_cost_per_token interactive max_parallel_requests mode model model_name num_retries order output_cost_per_token
-    request_timeout retention routing_strategy rpm standard timeout tpm ttl weight
+    input_cost_per_token interactive max_input_tokens max_output_tokens max_parallel_requests mode model model_name
+    num_retries on_limit order output_cost_per_token request_timeout retention routing_strategy rpd rpm standard timeout
+    tpd tpm ttl weight
     """)
 """Keys whose wrong value may be shown: where nobody would put a secret."""
 
@@ -113,6 +114,6 @@ KNOWN: Final[dict[type[Section], frozenset[str]]] = {
         ui_access_mode use_azure_key_vault use_google_kms use_redis_transaction_buffer user_api_key_cache_ttl
         user_header_name
         """),
-    ForebaySection: _names("alerts budgets cache off_peak routing teams warming webhooks"),
+    ForebaySection: _names("alerts budgets cache off_peak routing warming webhooks"),
 }
 """What each section may hold besides the fields of its model."""

@@ -14,7 +14,25 @@ if TYPE_CHECKING:
 NOT_YET: Final = frozenset({"routing", "callback", "cache.tags", "cache.max_error"})
 """Fields of the contract that nothing keeps yet. They are refused, because ignoring them would be a broken promise."""
 
-_SHOWN: Final = frozenset({"endpoint", "priority", "within", "deadline", "run_at", "cache.mode", "cache.ttl"})
+_SHOWN: Final = frozenset(
+    [
+        "endpoint",
+        "priority",
+        "within",
+        "deadline",
+        "run_at",
+        "cache.mode",
+        "cache.ttl",
+        "scopes",
+        "on_limit",
+        "limits.rpm",
+        "limits.tpm",
+        "limits.rpd",
+        "limits.tpd",
+        "max_input_tokens",
+        "max_output_tokens",
+    ]
+)
 """Fields whose value may be quoted: none of them can hold a prompt by rights, and what is quoted is cut short."""
 
 _LONGEST_QUOTE: Final = 40
@@ -81,7 +99,7 @@ def _sentence(details: "ErrorDetails") -> str:
 
 
 def _found(path: str, value: object) -> str:
-    if path not in _SHOWN:
+    if path.partition("[")[0] not in _SHOWN:
         return f"; found {kind_of(value)}"
     quote = repr(value)
     return f"; found {quote if len(quote) <= _LONGEST_QUOTE else quote[:_LONGEST_QUOTE] + '…'}"

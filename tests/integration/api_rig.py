@@ -13,12 +13,15 @@ from redis.asyncio import Redis
 
 from producer_api.app import ApiParts, create_app
 from producer_api.server import listen, serve
+from shared.adapters.redis.allowances import RedisAllowances
 from shared.adapters.redis.answer_cache import RedisAnswerCache
+from shared.adapters.redis.api_keys import RedisApiKeys
 from shared.adapters.redis.connection import connect
 from shared.adapters.redis.job_feed import RedisJobFeed
 from shared.adapters.redis.job_store import RedisJobStore
 from shared.adapters.streams.work_queue import StreamsWorkQueue
 from shared.domain.answer_cache import CachedAnswer, CacheKey, CachePolicy
+from shared.domain.api_keys import StoredKeyring
 from shared.domain.catalog import Catalog, Lane
 from shared.domain.clock import SystemClock
 from shared.domain.errors import BrokerUnavailable, StoreUnavailable
@@ -27,7 +30,7 @@ from shared.domain.fingerprint import fingerprint
 from shared.domain.job import Job, JobSpec, JobStatus, Outcome
 from shared.domain.lanes import QueueName
 from shared.domain.routing import ClientKind, Deployment
-from shared.domain.tenants import Principal
+from shared.domain.tenants import DEFAULT_TEAM, Keyrings, Principal, Scope
 from shared.domain.usage import Usage
 from shared.domain.work_queue import Message
 
@@ -35,6 +38,7 @@ TEAM = "red"
 KEY = "fb-red"
 OTHER_TEAM = "blue"
 OTHER_KEY = "fb-blue"
+ADMIN_KEY = "fb-admin"
 BODY_LIMIT = 64 * 1024
 
 CHAT: dict[str, Any] = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Name three rivers."}]}
@@ -54,10 +58,11 @@ CATALOG = Catalog(
 
 
 class TwoTeams:
-    """A keyring with a key for each of two teams."""
+    """A keyring with a key for each of two teams, and the administrator's."""
 
     async def principal(self, key: str) -> Principal | None:
-        return {KEY: Principal(TEAM), OTHER_KEY: Principal(OTHER_TEAM)}.get(key)
+        admin = Principal(DEFAULT_TEAM, frozenset(Scope))
+        return {KEY: Principal(TEAM), OTHER_KEY: Principal(OTHER_TEAM), ADMIN_KEY: admin}.get(key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,12 +231,15 @@ async def running_api(redis_url: str, **changes: Any) -> AsyncIterator[Api]:  # 
     queue.published = []
     store = WatchedJobStore(client)
     cache = RedisAnswerCache(client)
+    api_keys = RedisApiKeys(client)
     parts = ApiParts(
         store=store,
         queue=queue,
         cache=cache,
         feed=RedisJobFeed(client),
-        keyring=TwoTeams(),
+        keyring=Keyrings((TwoTeams(), StoredKeyring(api_keys, clock))),
+        api_keys=api_keys,
+        allowances=RedisAllowances(client),
         catalog=CATALOG,
         clock=clock,
         emit=events.append,

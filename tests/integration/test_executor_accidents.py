@@ -17,6 +17,7 @@ from shared.domain.lanes import JobClass, Priority, QueueName
 from shared.domain.retry import RetryPolicy
 from tests.integration.worker_rig import TEAM, Rig, worker_rig
 from workers.executor import CallBroken, Executor, ExecutorParts
+from workers.settlement import Settlement
 from workers.task import Answer, Task
 
 STANDARD = QueueName("sim", JobClass("standard"))
@@ -74,7 +75,9 @@ async def test_a_call_that_a_library_cancels_by_itself_loses_no_job(rig: Rig) ->
         raise asyncio.CancelledError
 
     parts = rig.parts
-    everything = ExecutorParts("worker-1", parts.store, parts.leases, parts.queue, rig.clock, rig.events.append)
+    everything = ExecutorParts(
+        "worker-1", parts.store, parts.leases, parts.queue, rig.clock, rig.events.append, Settlement(parts.allowances)
+    )
     spec = await rig.submit("Hung up")
     delivery = await rig.take()
     with pytest.raises(CallBroken):

@@ -8,6 +8,7 @@ from decimal import Decimal
 from redis.asyncio import Redis
 
 from shared.adapters.providers.openai_http import OpenAIHttpClient
+from shared.adapters.redis.allowances import RedisAllowances
 from shared.adapters.redis.answer_cache import RedisAnswerCache
 from shared.adapters.redis.connection import connect
 from shared.adapters.redis.job_feed import RedisJobFeed
@@ -34,6 +35,7 @@ from workers.executor import Executor, ExecutorParts
 from workers.pipeline import assemble, stages
 from workers.quota_gate import QuotaGate
 from workers.room import Room
+from workers.settlement import Settlement
 from workers.stages.capacity import Capacity, LimitParts
 from workers.stages.fallbacks import Fallbacks
 from workers.worker import WorkerParts
@@ -65,7 +67,15 @@ class Rig:
         rooms = {name: Room(8) for name in self.catalog.lanes}
         capacity = Capacity(LimitParts(parts.limits, gates, rooms, ClassShares(), self.clock, emit))
         return Executor(
-            ExecutorParts(worker, parts.store, parts.leases, parts.queue, self.clock, self.events.append),
+            ExecutorParts(
+                worker,
+                parts.store,
+                parts.leases,
+                parts.queue,
+                self.clock,
+                self.events.append,
+                Settlement(parts.allowances),
+            ),
             assemble(stages(parts.cache, Fallbacks(self.catalog, emit), capacity, parts.clients, self.clock, emit)),
         )
 
@@ -127,6 +137,7 @@ async def worker_rig(store_url: str, retry: RetryPolicy, deployments: int = 1) -
             RedisAnswerCache(client),
             queue,
             RedisRateLimits(client),
+            RedisAllowances(client),
             {ClientKind.HTTP: http},
         )
         yield Rig(parts, lane, provider, queue.intake(lane.name, DEFAULT_WEIGHTS, 8), events=events)

@@ -12,6 +12,7 @@ from redis.crc import key_slot
 from shared.adapters.redis import scripts
 from shared.adapters.redis.allowances import RedisAllowances
 from shared.adapters.redis.answer_cache import RedisAnswerCache
+from shared.adapters.redis.api_keys import RedisApiKeys
 from shared.adapters.redis.job_store import RedisJobStore
 from shared.adapters.redis.keys import answer, of_team, worker_lease
 from shared.adapters.redis.rate_limits import RedisRateLimits
@@ -19,13 +20,14 @@ from shared.adapters.redis.scripts import Script
 from shared.domain.allowances import Allowance, Charge, Charged, OverLimit, owners_of
 from shared.domain.answer_cache import CachedAnswer, CacheKey
 from shared.domain.circuit import Health
+from shared.domain.api_keys import ApiKey
 from shared.domain.job import Attribution, JobStatus
 from shared.domain.job_store import JobFilter
 from shared.domain.rate_limit import CallEnd, Cost, Wish
 from shared.domain.reservations import Candidates, Reservation, Wait
 from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment
 from shared.domain.usage import Usage
-from tests.contracts.store.examples import ATTEMPT, SUCCESS, TEAM, a_batch, a_spec, claimed, new
+from tests.contracts.store.examples import ATTEMPT, CREATED_AT, SUCCESS, TEAM, a_batch, a_spec, claimed, new
 from tests.contracts.store.servers import StoreServer
 from tests.eventually import eventually
 
@@ -62,6 +64,9 @@ async def _do_everything(client: Redis) -> None:
     await store.stranded(0.0, 10)
     await _use_limits(RedisRateLimits(client))
     await _use_allowances(RedisAllowances(client))
+    keys = RedisApiKeys(client)
+    await keys.add(ApiKey("key_1", TEAM, "fb-…", CREATED_AT), "a hash")
+    await keys.page(TEAM, None, 10)
 
 
 async def _use_limits(limits: RedisRateLimits) -> None:
