@@ -5,52 +5,24 @@ cancels, or when an idempotency key makes a second submission the first one agai
 """
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
+from urllib.parse import quote
 
-import aiohttp
 import orjson
 
-from forebay.unreachable import why_unreachable
+from forebay.line import MAX_TRIES, ApiError, Call, Json, Line, Unreachable
 from shared.domain.clock import Clock, SystemClock
-from shared.domain.errors import ForebayError, Unavailable
 from shared.domain.job import FINAL_STATUSES
 
-Json = dict[str, Any]
+__all__ = ["MAX_TRIES", "ApiError", "AsyncClient", "Client", "JobQuery", "Json", "Unreachable", "is_finished"]
 
-MAX_TRIES: Final = 6
-"""Tries of one call; with the pauses between them, about 15 seconds."""
-
-_FIRST_PAUSE_S: Final = 0.5
-_CONNECT_TIMEOUT_S: Final = 5.0
-_ANSWER_TIMEOUT_S: Final = 60.0
 _LONG_POLL_S: Final = 30.0
 _SHORTEST_POLL_S: Final = 0.2
 _LONGEST_POLL_S: Final = 2.0
 _PAGE: Final = 100
-_UNAVAILABLE: Final = 503
-_NOT_FOUND: Final = 404
-_CODES_OF_NOT_FOUND: Final = frozenset({"not_found", "model_not_found", "unknown_path"})
-_FIRST_ERROR_STATUS: Final = 400
-
-
-class ApiError(ForebayError):
-    """The API refused a call."""
-
-    def __init__(self, status: int, error: Mapping[str, Any], retry_after_s: float | None = None) -> None:
-        """``status`` is the HTTP status, ``error`` the ``error`` object of the answer's body."""
-        super().__init__(str(error.get("message") or f"the server answered with HTTP status {status}"))
-        self.status = status
-        self.code: str | None = error.get("code")
-        self.type: str | None = error.get("type")
-        self.param: str | None = error.get("param")
-        self.retry_after_s = retry_after_s
-
-
-class Unreachable(Unavailable):
-    """No server answers at that address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +39,6 @@ class JobQuery:
         return {name: value for name, value in members.items() if value is not None}
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    method: str
-    path: str
-    parameters: Mapping[str, str] | None = None
-    body: bytes | AsyncIterable[bytes] | None = None
-    headers: Mapping[str, str] | None = None
-
-    @property
-    def may_be_sent_twice(self) -> bool:
-        if self.method == "GET" or self.path.endswith("/cancel"):
-            return True
-        return isinstance(self.body, bytes) and "idempotency-key" in (self.headers or {})
-
-
 class AsyncClient:
     """A connection to one server, for one API key. Use it with ``async with``.
 
@@ -90,36 +47,27 @@ class AsyncClient:
 
     def __init__(self, url: str, api_key: str, clock: Clock | None = None) -> None:
         """``url`` is the server's root, such as ``http://127.0.0.1:8080``."""
-        self._root = url.rstrip("/")
-        self._api_key = api_key
         self._clock = clock or SystemClock()
-        self._session: aiohttp.ClientSession | None = None
-        self._was_reached = False
+        self._line = Line(url, api_key, self._clock)
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            headers={"authorization": f"Bearer {self._api_key}"},
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=_CONNECT_TIMEOUT_S, sock_read=_ANSWER_TIMEOUT_S + _LONG_POLL_S
-            ),
-        )
+        await self._line.open()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        await self._line.close()
 
     @property
     def was_reached(self) -> bool:
         """Whether the server ever answered, so that waiting for it may be worth while."""
-        return self._was_reached
+        return self._line.was_reached
 
     async def submit(self, job: Json, idempotency_key: str | None = None) -> Json:
         """Submit one job; give it as the server has it. Repeated after a failure only with an idempotency key."""
         headers = {"content-type": "application/json"} | _idempotency(idempotency_key)
-        return await self._send(_Call("POST", "/v1/jobs", body=orjson.dumps(job), headers=headers))
+        return await self._line.send(Call("POST", "/v1/jobs", body=orjson.dumps(job), headers=headers))
 
     async def submit_bulk(self, lines: AsyncIterable[bytes], idempotency_key: str | None = None) -> Json:
         """Stream jobs, a JSON object a line (newline included), as one batch; give its id and what was rejected.
@@ -128,32 +76,40 @@ class AsyncClient:
         the same lines, a further call continues where a broken one ended.
         """
         headers = {"content-type": "application/x-ndjson"} | _idempotency(idempotency_key)
-        return await self._send(_Call("POST", "/v1/jobs/bulk", body=lines, headers=headers))
+        return await self._line.send(Call("POST", "/v1/jobs/bulk", body=lines, headers=headers))
 
     async def get(self, job_id: str, wait_s: float | None = None) -> Json:
         """Give a job; with ``wait_s`` not before it is finished or that many seconds are over."""
         parameters = None if wait_s is None else {"wait": f"{wait_s:g}"}
-        return await self._send(_Call("GET", f"/v1/jobs/{job_id}", parameters))
+        return await self._line.send(Call("GET", f"/v1/jobs/{job_id}", parameters))
 
     async def cancel(self, job_id: str) -> Json:
         """Cancel a job; give it as it is then."""
-        return await self._send(_Call("POST", f"/v1/jobs/{job_id}/cancel"))
+        return await self._line.send(Call("POST", f"/v1/jobs/{job_id}/cancel", is_repeatable=True))
 
     async def jobs(self, query: JobQuery, page: int = _PAGE) -> AsyncIterator[Json]:
         """Yield jobs, newest first, fetching ``page`` of them at a time."""
-        parameters = query.parameters() | {"limit": str(page)}
-        while True:
-            listing = await self._send(_Call("GET", "/v1/jobs", parameters))
-            for job in listing["data"]:
-                yield job
-            after = listing.get("next_after")
-            if after is None:
-                return
-            parameters["after"] = after
+        async for job in self._pages("/v1/jobs", query.parameters() | {"limit": str(page)}):
+            yield job
+
+    async def create_key(self, wish: Json) -> Json:
+        """Make a key, with an administrator's; give it with its ``key``, which is shown this once. Never repeated."""
+        headers = {"content-type": "application/json"}
+        return await self._line.send(Call("POST", "/v1/keys", body=orjson.dumps(wish), headers=headers))
+
+    async def keys(self, team: str | None = None, page: int = _PAGE) -> AsyncIterator[Json]:
+        """Yield the keys, newest first, with an administrator's; ``team`` None: of all teams."""
+        of_team = {} if team is None else {"team": team}
+        async for key in self._pages("/v1/keys", of_team | {"limit": str(page)}):
+            yield key
+
+    async def revoke_key(self, key_id: str) -> Json:
+        """Let a key open nothing any more, with an administrator's; give it as it is then."""
+        return await self._line.send(Call("POST", f"/v1/keys/{quote(key_id, safe='')}/revoke", is_repeatable=True))
 
     async def batch(self, batch_id: str) -> Json:
         """Give a batch's progress."""
-        return await self._send(_Call("GET", f"/v1/batches/{batch_id}"))
+        return await self._line.send(Call("GET", f"/v1/batches/{batch_id}"))
 
     async def follow_batch(self, batch_id: str) -> AsyncIterator[Json]:
         """Yield the batch's progress now and then, and at last once it is finished."""
@@ -173,42 +129,15 @@ class AsyncClient:
             if job["status"] in FINAL_STATUSES:
                 return job
 
-    async def _send(self, call: _Call) -> Json:
-        pause_s = _FIRST_PAUSE_S
-        for _ in range(MAX_TRIES - 1):
-            try:
-                return await self._send_once(call)
-            except Unreachable as error:
-                if not self._was_reached:
-                    raise
-                nothing_was_sent = isinstance(error.__cause__, aiohttp.ClientConnectorError)
-                if not (call.may_be_sent_twice or (nothing_was_sent and isinstance(call.body, bytes))):
-                    raise
-            except ApiError as error:
-                if error.status != _UNAVAILABLE or not call.may_be_sent_twice:
-                    raise
-                pause_s = max(pause_s, error.retry_after_s or 0.0)
-            await self._clock.sleep(pause_s)
-            pause_s *= 2
-        return await self._send_once(call)
-
-    async def _send_once(self, call: _Call) -> Json:
-        if self._session is None:
-            raise RuntimeError("use the client with `async with`")
-        streams = call.body is not None and not isinstance(call.body, bytes)
-        try:
-            async with self._session.request(
-                call.method,
-                self._root + call.path,
-                params=call.parameters,
-                data=call.body,
-                headers=call.headers,
-                expect100=streams,  # a refusal, such as of a wrong key, comes before the upload
-            ) as answer:
-                self._was_reached = True
-                return _read(answer, await answer.read())
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise Unreachable(f"Cannot reach Forebay at {self._root}: {why_unreachable(error)}") from error
+    async def _pages(self, path: str, parameters: dict[str, str]) -> AsyncIterator[Json]:
+        while True:
+            listing = await self._line.send(Call("GET", path, parameters))
+            for item in listing["data"]:
+                yield item
+            after = listing.get("next_after")
+            if after is None:
+                return
+            parameters["after"] = after
 
 
 class Client:
@@ -249,6 +178,18 @@ class Client:
         """Yield jobs, newest first."""
         return self._each(self._client.jobs(query))
 
+    def create_key(self, wish: Json) -> Json:
+        """Make a key; give it with its ``key``, which is shown this once."""
+        return self._runner.run(self._client.create_key(wish))
+
+    def keys(self, team: str | None = None) -> Iterator[Json]:
+        """Yield the keys, newest first."""
+        return self._each(self._client.keys(team))
+
+    def revoke_key(self, key_id: str) -> Json:
+        """Let a key open nothing any more; give it as it is then."""
+        return self._runner.run(self._client.revoke_key(key_id))
+
     def batch(self, batch_id: str) -> Json:
         """Give a batch's progress."""
         return self._runner.run(self._client.batch(batch_id))
@@ -272,27 +213,3 @@ def is_finished(batch: Json) -> bool:
 
 def _idempotency(key: str | None) -> dict[str, str]:
     return {} if key is None else {"idempotency-key": key}
-
-
-def _read(answer: aiohttp.ClientResponse, body: bytes) -> Json:
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        document = None
-    if answer.status >= _FIRST_ERROR_STATUS:
-        error = document.get("error") if isinstance(document, dict) else None
-        if answer.status == _NOT_FOUND and not (isinstance(error, dict) and error.get("code") in _CODES_OF_NOT_FOUND):
-            raise ApiError(answer.status, _another_server(answer))
-        raise ApiError(answer.status, error if isinstance(error, dict) else {}, _retry_after(answer))
-    if not isinstance(document, dict):
-        raise ApiError(answer.status, _another_server(answer))
-    return document
-
-
-def _another_server(answer: aiohttp.ClientResponse) -> Json:
-    return {"message": f"{answer.url.origin()} did not answer as Forebay does. Is FOREBAY_URL right?"}
-
-
-def _retry_after(answer: aiohttp.ClientResponse) -> float | None:
-    value = answer.headers.get("retry-after", "")
-    return float(value) if value.replace(".", "", 1).isdigit() else None

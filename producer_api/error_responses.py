@@ -27,6 +27,7 @@ class Shown:
 
 
 _INVALID: Final = "invalid_request_error"
+_TOO_MUCH: Final = "rate_limit_error"
 
 TABLE: Final[Mapping[type[errors.ForebayError], Shown]] = {
     errors.InvalidInput: Shown(400, _INVALID, "invalid_request"),
@@ -34,7 +35,8 @@ TABLE: Final[Mapping[type[errors.ForebayError], Shown]] = {
     errors.BodyTooLarge: Shown(413, _INVALID, "body_too_large"),
     errors.NotAuthenticated: Shown(401, _INVALID, "invalid_api_key"),
     errors.NotAllowed: Shown(403, "permission_error", "not_allowed"),
-    errors.LimitExceeded: Shown(429, "rate_limit_error", "limit_exceeded"),
+    errors.TooManyRequests: Shown(429, _TOO_MUCH, "rate_limit_exceeded"),
+    errors.LimitExceeded: Shown(429, _TOO_MUCH, "limit_exceeded"),
     errors.NotFound: Shown(404, _INVALID, "not_found"),
     errors.Expired: Shown(410, _INVALID, "job_expired"),
     errors.IdempotencyConflict: Shown(409, _INVALID, "idempotency_conflict"),
@@ -67,7 +69,7 @@ def error_object(error: errors.ForebayError) -> dict[str, Any]:
 def error_response(error: errors.ForebayError) -> Response:
     """Give the whole response to a request that failed with ``error``."""
     headers = {}
-    if isinstance(error, errors.Unavailable | errors.LimitExceeded):
+    if isinstance(error, errors.Unavailable | errors.TooManyRequests):
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
     if isinstance(error, errors.NotAuthenticated):
         headers["www-authenticate"] = "Bearer"

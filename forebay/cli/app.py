@@ -12,6 +12,7 @@ from forebay.cli.check import CHECK
 from forebay.cli.couriers import COURIERS
 from forebay.cli.demo import DEMO
 from forebay.cli.jobs import JOBS
+from forebay.cli.keys import KEYS
 from forebay.cli.scheduler import SCHEDULER
 from forebay.cli.screen import say_error
 from forebay.cli.simulate_provider import SIMULATE_PROVIDER
@@ -21,7 +22,24 @@ from forebay.cli.watch import WATCH
 from forebay.cli.worker import WORKER
 from shared.domain.errors import ForebayError
 
-COMMANDS: Final = (DEMO, UP, CHECK, SUBMIT, WATCH, JOBS, CANCEL, API, WORKER, SCHEDULER, COURIERS, SIMULATE_PROVIDER)
+COMMANDS: Final = (
+    DEMO,
+    UP,
+    CHECK,
+    SUBMIT,
+    WATCH,
+    JOBS,
+    CANCEL,
+    *KEYS,
+    API,
+    WORKER,
+    SCHEDULER,
+    COURIERS,
+    SIMULATE_PROVIDER,
+)
+
+GROUPS: Final = {"keys": "Make, list and revoke API keys."}
+"""Commands that have commands of their own."""
 
 
 class _Forebay(TyperGroup):
@@ -82,8 +100,13 @@ def _make_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
         epilog="\b\nExample:\n  forebay demo",
     )
+    groups: dict[str, typer.Typer] = {"": app}
     for command in COMMANDS:
-        app.command(command.name, help=command.help, epilog=command.epilog)(command.run)
+        group, _, name = command.name.rpartition(" ")
+        if group not in groups:
+            groups[group] = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+            app.add_typer(groups[group], name=group, help=GROUPS[group], epilog=command.epilog)
+        groups[group].command(name, help=command.help, epilog=command.epilog)(command.run)
     return app
 
 

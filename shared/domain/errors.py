@@ -9,7 +9,8 @@
     │   └── Unsupported
     ├── NotAuthenticated
     ├── NotAllowed
-    ├── LimitExceeded                over a limit of our own: try again later
+    ├── TooManyRequests              it would be too much now: try again later
+    │   └── LimitExceeded
     ├── NotFound
     ├── Expired
     ├── IdempotencyConflict
@@ -90,13 +91,17 @@ class NotAllowed(ForebayError):
     """The API key may not do this."""
 
 
-class LimitExceeded(ForebayError):
-    """A limit is exceeded."""
+class TooManyRequests(ForebayError):
+    """That is more than is taken in now."""
 
     def __init__(self, message: str | None = None, retry_after_s: float = 1.0) -> None:
-        """``retry_after_s``: seconds after which there will be room, if nobody else takes it."""
+        """``retry_after_s``: seconds after which there may be room, if nobody else takes it."""
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class LimitExceeded(TooManyRequests):
+    """A limit of a team, a user, a feature, a key or the whole installation is exceeded."""
 
 
 class NotFound(ForebayError):

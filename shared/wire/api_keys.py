@@ -15,6 +15,8 @@ from shared.wire.moments import format_moment, format_optional
 LONGEST_TEAM_BYTES: Final = 128
 LONGEST_NAME: Final = 128
 LARGEST_LIMIT: Final = 10**12
+LIMIT_KEYS: Final = ("rpm", "tpm", "rpd", "tpd")
+"""What clients and configurations call the limits, in the order of ``Allowance.limits``."""
 
 
 def check_team(team: str) -> str:
@@ -114,7 +116,7 @@ def render_key(key: ApiKey) -> dict[str, Any]:
         "name": key.name,
         "hint": key.hint,
         "scopes": [scope.value for scope in key.scopes],
-        "limits": dict(zip(("rpm", "tpm", "rpd", "tpd"), terms.allowance.limits, strict=True)),
+        "limits": dict(zip(LIMIT_KEYS, terms.allowance.limits, strict=True)),
         "on_limit": terms.on_limit,
         "max_input_tokens": terms.max_input_tokens,
         "max_output_tokens": terms.max_output_tokens,

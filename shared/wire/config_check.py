@@ -8,9 +8,11 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from shared.domain.allowances import Policies
 from shared.domain.answer_cache import CacheMode
 from shared.domain.errors import ConfigurationError
 from shared.domain.routing import ClientKind, Deployment
+from shared.wire.api_keys import LIMIT_KEYS
 from shared.wire.config import NO_MODELS, Configuration
 
 SHORTEST_GOOD_KEY: Final = 20
@@ -53,6 +55,7 @@ def findings(configuration: Configuration, admin_key: SecretStr | None = None) -
         *_of_deployments(configuration),
         *_of_admin_key(configuration, admin_key),
         *_of_retention(configuration),
+        *_of_allowances(configuration.policies),
     ]
 
 
@@ -117,6 +120,19 @@ def _of_admin_key(configuration: Configuration, admin_key: SecretStr | None) -> 
             path,
             f"is shorter than {SHORTEST_GOOD_KEY} characters; take a long random one, such as `openssl rand -hex 24` gives.",
         )
+
+
+def _of_allowances(policies: Policies) -> Iterator[Finding]:
+    """Name every limit that lets nothing in."""
+    limited = {"forebay.limits": policies.ceiling}
+    for name, team in policies.teams.items():
+        path = f"forebay.teams.{name}"
+        limited |= {path: team.terms.allowance, f"{path}.users": team.each_user}
+        limited |= {f"{path}.features.{feature}": allowance for feature, allowance in team.features.items()}
+    for path, allowance in limited.items():
+        for key, limit in zip(LIMIT_KEYS, allowance.limits, strict=True):
+            if limit == 0:
+                yield Finding(Level.WARNING, f"{path}.{key}", "is 0; nothing is let in.")
 
 
 def _of_retention(configuration: Configuration) -> Iterator[Finding]:

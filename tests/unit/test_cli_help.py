@@ -24,6 +24,9 @@ AGREED = {
     "watch",
     "jobs",
     "cancel",
+    "keys create",
+    "keys list",
+    "keys revoke",
     "check",
     "simulate-provider",
 }
@@ -35,7 +38,7 @@ def test_every_command_of_the_contract_is_there() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_the_help_of_a_command_ends_with_an_example_of_it(command: Command) -> None:
-    result = runner.invoke(app, [command.name, "--help"])
+    result = runner.invoke(app, [*command.name.split(), "--help"])
     assert result.exit_code == 0
     _, _, examples = result.stdout.partition("Example")
     assert f"forebay {command.name}" in examples
@@ -43,7 +46,7 @@ def test_the_help_of_a_command_ends_with_an_example_of_it(command: Command) -> N
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_an_unknown_flag_is_wrong_usage(command: Command) -> None:
-    result = runner.invoke(app, [command.name, "--no-such-flag"])
+    result = runner.invoke(app, [*command.name.split(), "--no-such-flag"])
     assert result.exit_code == 2
     assert "--no-such-flag" in result.stderr
 
@@ -59,6 +62,14 @@ def test_an_unknown_flag_is_wrong_usage(command: Command) -> None:
         ["watch"],
         ["cancel", "batch_01k9b6x0v5e8m3t2r7q4w1y9za"],
         ["jobs", "--limit", "0"],
+        ["keys"],
+        ["keys", "make"],
+        ["keys", "create"],
+        ["keys", "create", "--team", "a", "--scope", "write"],
+        ["keys", "create", "--team", "a", "--rpm", "-1"],
+        ["keys", "create", "--team", "a", "--on-limit", "wait"],
+        ["keys", "revoke"],
+        ["keys", "revoke", "fb-the-key-itself"],
         ["jobs", "--status", "finished"],
         ["up", "--port", "70000"],
         ["simulate-provider", "--latency", "slow"],
@@ -78,7 +89,9 @@ def test_the_version_is_shown() -> None:
     assert result.stdout.startswith("forebay 0.")
 
 
-@pytest.mark.parametrize("arguments", [["jobs"], ["watch", "job_1"], ["cancel", "job_1"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [["jobs"], ["watch", "job_1"], ["cancel", "job_1"], ["keys", "list"]], ids=" ".join
+)
 def test_without_a_key_the_error_says_where_to_get_one(arguments: list[str]) -> None:
     result = runner.invoke(app, arguments)
     assert result.exit_code == 1

@@ -2,9 +2,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from shared.domain.allowances import NO_POLICIES, UNLIMITED, Allowance, OnLimit, TeamPolicy, Terms
 from shared.domain.errors import ConfigurationError
+from shared.wire.config_check import findings
 from tests.unit.config_files import entry, read, read_document
 
 WHOLE = """
@@ -66,3 +68,15 @@ def test_a_misspelt_limit_is_named(tmp_path: Path) -> None:
     warnings = read_document(tmp_path, document).warnings
     assert warnings[0].startswith("forebay.teams.a.users.tdp: unknown; it has no effect.")
     assert warnings[1] == "forebay.teams.a.rpmm: unknown; it has no effect. Did you mean `rpm`?"
+
+
+def test_a_limit_of_nothing_is_doubtful(tmp_path: Path) -> None:
+    teams = {"a": {"tpm": 0, "users": {"rpd": 0}, "features": {"t": {"rpm": 0, "tpd": 1}}}}
+    document = {"model_list": [entry(api_key="sk-1")], "forebay": {"limits": {"rpm": 0}, "teams": teams}}
+    found = findings(read_document(tmp_path, document), SecretStr("fb-0123456789-0123456789"))
+    assert [finding.path for finding in found] == [
+        "forebay.limits.rpm",
+        "forebay.teams.a.tpm",
+        "forebay.teams.a.users.rpd",
+        "forebay.teams.a.features.t.rpm",
+    ]
