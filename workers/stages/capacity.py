@@ -17,10 +17,10 @@ from shared.domain.reservations import Candidates, RateLimits, Reservation
 from shared.domain.routing import ranked
 from shared.domain.sightings import sighting
 from shared.domain.token_estimate import TokenEstimator
+from workers.call_ends import CallEnds
 from workers.quota_gate import LONG_WAIT_S, Applicant, QuotaGate
 from workers.rests import fetched_at_most_s
 from workers.room import Room
-from workers.settlements import Settlements
 from workers.task import Answer, Proceed, Task
 
 NOT_IDLE_REST_S: Final = 30.0
@@ -56,7 +56,7 @@ class Capacity:
     def __init__(self, parts: LimitParts) -> None:
         """Use the gates of all lanes of this worker."""
         self._parts = parts
-        self._settlements = Settlements(parts.limits, parts.clock, parts.emit)
+        self._ends = CallEnds(parts.limits, parts.clock, parts.emit)
 
     async def __call__(self, task: Task, proceed: Proceed) -> Answer:
         """Wait for a reservation, proceed with its deployment, settle.
@@ -72,13 +72,13 @@ class Capacity:
         try:
             answer = await proceed(task.on(reservation.deployment, is_probe=reservation.is_probe))
         except RateLimited as error:
-            await self._settlements.refuse(reservation, error.retry_after_s or 0.0)
+            await self._ends.refuse(reservation, error.retry_after_s or 0.0)
             raise
         except BaseException as error:
-            await self._settlements.settle(reservation, _taken_in_vain(reservation, error), CallEnd(_health(error)))
+            await self._ends.settle(reservation, _taken_in_vain(reservation, error), CallEnd(_health(error)))
             raise
         end = CallEnd(Health.GOOD, was_answered=True, seen=sighting(answer.rate_limit_headers))
-        await self._settlements.settle(reservation, self._taken(task, reservation, answer), end)
+        await self._ends.settle(reservation, self._taken(task, reservation, answer), end)
         return answer
 
     async def _reserve(self, task: Task) -> Reservation:

@@ -19,8 +19,8 @@ from shared.adapters.redis.rate_limits import RedisRateLimits
 from shared.adapters.redis.scripts import Script
 from shared.domain.allowances import Allowance, Charge, Charged, OverLimit, owners_of
 from shared.domain.answer_cache import CachedAnswer, CacheKey
-from shared.domain.circuit import Health
 from shared.domain.api_keys import ApiKey
+from shared.domain.circuit import Health
 from shared.domain.job import Attribution, JobStatus
 from shared.domain.job_store import JobFilter
 from shared.domain.rate_limit import CallEnd, Cost, Wish

@@ -17,7 +17,7 @@ TRIES: Final = int(RESERVATION_S / PAUSE_S)
 """After these the store has forgotten the reservation by itself."""
 
 
-class Settlements:
+class CallEnds:
     """An answer never waits for the store to be back; what its call took is told to it then.
 
     Otherwise a slot of a deployment that allows few calls at once, or the one probe of its breaker, would be held

@@ -9,7 +9,7 @@ from shared.domain.reservations import Candidates, Reservation
 from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment
 from tests.eventually import eventually
 from tests.servers.valkey import PrivateValkey
-from workers.settlements import Settlements
+from workers.call_ends import CallEnds
 
 ONE_AT_A_TIME = Deployment(
     "d1", "m", "openai/m", ClientKind.HTTP, limits=ConfiguredLimits(max_parallel_requests=1, requests_per_minute=60_000)
@@ -26,9 +26,9 @@ async def test_a_slot_is_free_again_when_the_store_is_back(private_valkey: Priva
 
     first = await eventually(lambda: reserve("first"))
     assert first is not None
-    settlements = Settlements(limits, SystemClock(), lambda _: None)
+    ends = CallEnds(limits, SystemClock(), lambda _: None)
     await private_valkey.kill()
-    await settlements.settle(first, Cost(), CallEnd(Health.GOOD))
+    await ends.settle(first, Cost(), CallEnd(Health.GOOD))
     await private_valkey.start()
     assert await eventually(lambda: reserve("second"))
     await client.aclose()
