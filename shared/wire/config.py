@@ -1,7 +1,7 @@
 """The configuration that the roles read: a LiteLLM ``config.yaml`` with our section ``forebay:``."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -9,18 +9,24 @@ from pydantic import SecretStr
 
 from shared.domain.allowances import NO_POLICIES, Policies
 from shared.domain.answer_cache import DEFAULT_TTL_S, CacheMode, CachePolicy
-from shared.domain.catalog import Catalog, Lane
-from shared.domain.lanes import Priority
+from shared.domain.catalog import Catalog, Fallbacks, Lane
+from shared.domain.circuit import BreakerPolicy
+from shared.domain.lanes import DeferrableWindow, Priority
+from shared.domain.off_peak import OffPeak
 from shared.domain.retry import RetryPolicy
-from shared.domain.routing import Deployment
+from shared.domain.routing import Deployment, RoutingStrategy
 from shared.domain.usage import Price
 from shared.wire.config_deployments import ConfiguredDeployment, deployments, is_pattern
 from shared.wire.config_doubts import doubts
+from shared.wire.config_fallbacks import ConfiguredFallbacks, configured_fallbacks
 from shared.wire.config_litellm import ConfigFile, LiteLLMSettings
 from shared.wire.config_loading import read, resolve, validate
 from shared.wire.config_teams import policies
 
 NO_MODELS: Final = "model_list: there are no models; every request will be refused with model_not_found."
+
+NEVER_FAILS_SO_OFTEN: Final = 1_000_000_000
+"""Failures in a row that no deployment ever has: how a breaker is switched off."""
 
 PriceOf = Callable[[str], Price | None]
 """Gives the public price of a model, by LiteLLM's name of it."""
@@ -35,12 +41,25 @@ class WorkerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LaneSettings:
+    """What holds for every lane alike, and what comes after each."""
+
+    retry: RetryPolicy
+    strategy: RoutingStrategy
+    breaker: BreakerPolicy
+    fallbacks: ConfiguredFallbacks
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """What the file says, in the domain's words. No secret shows in its repr.
 
     aliases: other names of lanes.
-    warnings: keys that have no effect, and other doubtful spots, each with its path.
+    warnings: keys that have no effect, and other doubtful spots, each with its path. faults: those of them which mean
+    that something will not work.
     weights: turns of each priority. interactive_reserve: the share of every limit that only interactive work may use.
+    windows: of deferrable work, the shortest first. deferrable_idle_share: the share of every limit that it leaves
+    free while it is not off-peak.
     admin_key: the administrator's key, if the file names one.
     policies: what our own users may submit.
     retention_s: seconds that a finished job is kept. body_limit: bytes of a request or an NDJSON line.
@@ -48,16 +67,20 @@ class Configuration:
 
     deployments: tuple[ConfiguredDeployment, ...]
     aliases: Mapping[str, str]
-    retry: RetryPolicy
+    lane_settings: LaneSettings
     weights: Mapping[Priority, int]
     interactive_reserve: float
+    off_peak: OffPeak
+    windows: tuple[DeferrableWindow, ...]
+    deferrable_idle_share: float
     cache_default: CachePolicy
     admin_key: SecretStr | None
     worker: WorkerSettings
     retention_s: float
     body_limit: int
     policies: Policies = NO_POLICIES
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = ()
+    faults: frozenset[str] = frozenset()
 
     def catalog(self, price_of: PriceOf) -> Catalog:
         """Give the lanes. A deployment without a price of its own gets the public one, if there is one."""
@@ -66,7 +89,12 @@ class Configuration:
             deployment = configured.deployment
             priced = replace(deployment, price=deployment.price or price_of(configured.price_name))
             lanes.setdefault(deployment.lane, []).append(priced)
-        return Catalog({name: Lane(name, tuple(members), self.retry) for name, members in lanes.items()}, self.aliases)
+        return Catalog({name: self._lane(name, tuple(members)) for name, members in lanes.items()}, self.aliases)
+
+    def _lane(self, name: str, deployments: tuple[Deployment, ...]) -> Lane:
+        settings = self.lane_settings
+        fallbacks = settings.fallbacks.by_lane.get(name, Fallbacks())
+        return Lane(name, deployments, settings.retry, settings.strategy, fallbacks, settings.breaker)
 
 
 def load(path: Path | None, environment: Mapping[str, str]) -> Configuration:
@@ -77,20 +105,27 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Configuration:
     """
     document, origins = resolve(read(path) if path else {}, environment)
     file = validate(document, origins)
-    forebay = file.forebay
+    forebay, aliases = file.forebay, _aliases(file)
+    made = deployments(file, environment)
+    fallbacks = configured_fallbacks(file, _lane_names(file), aliases)
+    no_models = () if made else (NO_MODELS,)
     return Configuration(
-        deployments=deployments(file, environment),
-        aliases=_aliases(file),
-        retry=_retry(file),
+        deployments=made,
+        aliases=aliases,
+        lane_settings=LaneSettings(_retry(file), _strategy(file), _breaker(file), fallbacks),
         weights=forebay.priorities.by_priority(),
         interactive_reserve=forebay.interactive_reserve,
+        off_peak=forebay.off_peak.to_domain(),
+        windows=forebay.deferrable_windows,
+        deferrable_idle_share=forebay.deferrable_idle_share,
         cache_default=_cache_default(file.litellm_settings),
         admin_key=file.general_settings.master_key,
         worker=WorkerSettings(forebay.worker.concurrency, forebay.worker.grace),
         retention_s=forebay.retention,
         body_limit=forebay.body_limit,
         policies=policies(forebay.limits, forebay.teams),
-        warnings=(*_about_models(file), *doubts(file)),
+        warnings=(*no_models, *_about_models(file), *fallbacks.missing, *fallbacks.warnings, *doubts(file)),
+        faults=frozenset({*no_models, *fallbacks.missing}),
     )
 
 
@@ -105,8 +140,6 @@ def _aliases(file: ConfigFile) -> dict[str, str]:
 
 def _about_models(file: ConfigFile) -> Iterator[str]:
     lanes = _lane_names(file)
-    if not lanes:
-        yield NO_MODELS
     for index, entry in enumerate(file.model_list):
         if is_pattern(entry):
             yield f"model_list[{index}].model_name: {entry.model_name} is a pattern, which is not supported yet; the entry has no effect."
@@ -123,6 +156,20 @@ def _retry(file: ConfigFile) -> RetryPolicy:
     if retries is None:
         retries = file.litellm_settings.num_retries
     return RetryPolicy() if retries is None else RetryPolicy(max_attempts=retries + 1)
+
+
+def _strategy(file: ConfigFile) -> RoutingStrategy:
+    name = file.router_settings.routing_strategy
+    return RoutingStrategy.LEAST_BUSY if name.startswith("usage-based-routing") else RoutingStrategy(name)
+
+
+def _breaker(file: ConfigFile) -> BreakerPolicy:
+    router, usual = file.router_settings, BreakerPolicy()
+    cooldown_s = usual.cooldown_s if router.cooldown_time is None else router.cooldown_time
+    if router.disable_cooldowns:
+        return BreakerPolicy(NEVER_FAILS_SO_OFTEN, cooldown_s)
+    fails = router.allowed_fails if router.allowed_fails is not None else file.litellm_settings.allowed_fails
+    return BreakerPolicy(usual.allowed_fails if fails is None else max(1, fails), cooldown_s)
 
 
 def _cache_default(settings: LiteLLMSettings) -> CachePolicy:

@@ -13,7 +13,8 @@ from shared.domain.answer_cache import CacheMode
 from shared.domain.errors import ConfigurationError
 from shared.domain.routing import ClientKind, Deployment
 from shared.wire.api_keys import LIMIT_KEYS
-from shared.wire.config import NO_MODELS, Configuration
+from shared.wire.config import Configuration
+from shared.wire.config_deployments import ConfiguredDeployment
 
 SHORTEST_GOOD_KEY: Final = 20
 """Characters. Keys are kept as plain SHA-256, which is enough for long random ones only."""
@@ -53,6 +54,8 @@ def findings(configuration: Configuration, admin_key: SecretStr | None = None) -
     return [
         *_of_warnings(configuration),
         *_of_deployments(configuration),
+        *_of_lanes(configuration),
+        *_of_fallbacks(configuration),
         *_of_admin_key(configuration, admin_key),
         *_of_retention(configuration),
         *_of_allowances(configuration.policies),
@@ -62,7 +65,7 @@ def findings(configuration: Configuration, admin_key: SecretStr | None = None) -
 def _of_warnings(configuration: Configuration) -> Iterator[Finding]:
     for warning in configuration.warnings:
         path, _, message = warning.partition(": ")
-        yield Finding(Level.ERROR if warning == NO_MODELS else Level.WARNING, path, message)
+        yield Finding(Level.ERROR if warning in configuration.faults else Level.WARNING, path, message)
 
 
 def _of_deployments(configuration: Configuration) -> Iterator[Finding]:
@@ -78,15 +81,56 @@ def _of_deployments(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _of_limits(deployment: Deployment, path: str) -> Iterator[Finding]:
+    for name in _limits_of_nothing(deployment):
+        yield Finding(Level.WARNING, f"{path}.{name}", "is 0; nothing will ever be sent there.")
+
+
+def _limits_of_nothing(deployment: Deployment) -> list[str]:
     limits = deployment.limits
     named = {
         "rpm": limits.requests_per_minute,
         "tpm": limits.tokens_per_minute,
         "max_parallel_requests": limits.max_parallel_requests,
     }
-    for name, limit in named.items():
-        if limit == 0:
-            yield Finding(Level.WARNING, f"{path}.{name}", "is 0; nothing will ever be sent there.")
+    return [name for name, limit in named.items() if limit == 0]
+
+
+def _of_lanes(configuration: Configuration) -> Iterator[Finding]:
+    for lane, members in _lanes(configuration).items():
+        if all(_limits_of_nothing(configured.deployment) for configured in members):
+            path = members[0].path.replace(".litellm_params", ".model_name")
+            message = f"every deployment of {lane} has a limit of 0; its jobs will wait in vain."
+            yield Finding(Level.ERROR, path, message)
+
+
+def _of_fallbacks(configuration: Configuration) -> Iterator[Finding]:
+    """Give the steps that no job which must stay in a region can take."""
+    regions = {
+        lane: {configured.deployment.region for configured in members if configured.deployment.region}
+        for lane, members in _lanes(configuration).items()
+    }
+    for step in configuration.lane_settings.fallbacks.steps:
+        here, there = regions[step.lane], regions[step.following]
+        if here and not _widest(here) & _widest(there):
+            places = f"is in {', '.join(sorted(there))}" if there else "names no region"
+            yield Finding(
+                Level.WARNING,
+                step.path,
+                f"{step.lane} is in {', '.join(sorted(here))} and {step.following} {places}; "
+                "a job that must stay in a region of the one never falls back to the other.",
+            )
+
+
+def _widest(regions: set[str]) -> set[str]:
+    """Give the widest regions that include these: ``eu`` for ``eu-west-1``."""
+    return {region.lower().partition("-")[0] for region in regions}
+
+
+def _lanes(configuration: Configuration) -> dict[str, list[ConfiguredDeployment]]:
+    lanes: dict[str, list[ConfiguredDeployment]] = {}
+    for configured in configuration.deployments:
+        lanes.setdefault(configured.deployment.lane, []).append(configured)
+    return lanes
 
 
 def _of_credential(deployment: Deployment, path: str) -> Iterator[Finding]:

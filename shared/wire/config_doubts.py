@@ -21,8 +21,11 @@ def is_typo(key: str) -> bool:
 def _doubts(section: Section, path: str) -> Iterator[str]:
     for name in type(section).model_fields:
         yield from _inside(getattr(section, name), f"{path}{name}")
-    if isinstance(section, RouterSettings) and section.routing_strategy != "simple-shuffle":
-        yield f"{path}routing_strategy: {section.routing_strategy} is not supported yet; simple-shuffle is used."
+    if isinstance(section, RouterSettings) and section.routing_strategy.startswith("usage-based-routing"):
+        yield (
+            f"{path}routing_strategy: {section.routing_strategy} is not supported; least-busy is used, which like it "
+            "prefers what has most room. The limits are kept across all workers in any case."
+        )
     for key in section.model_extra or {}:
         yield from _extra(section, str(key), f"{path}{key}")
 

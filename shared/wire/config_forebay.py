@@ -1,14 +1,19 @@
 """Our own section of the configuration: ``forebay:``."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from datetime import UTC
+from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field
 
 from shared.domain.job_store import DEFAULT_RETENTION_S
-from shared.domain.lanes import DEFAULT_WEIGHTS, Priority
 from shared.wire.config_teams import LimitsSection, Teams
+from shared.domain.lanes import DEFAULT_WEIGHTS, DEFERRABLE_WINDOWS, Priority
+from shared.domain.off_peak import OffPeak
+from shared.wire.config_dispatch_values import DeferrableWindows, OffPeakWindows, Share, Zone
 from shared.wire.config_values import Bytes, Seconds, Section, Whole, empty_is_default
+
+DEFERRABLE_IDLE_SHARE: Final = 0.5
 
 Turns = Annotated[Whole, Field(ge=1, le=1_000_000)]
 
@@ -38,16 +43,32 @@ class WorkerSection(Section):
     grace: Seconds = 25.0
 
 
+class OffPeakSection(Section):
+    """The hours in which deferrable work may use all that is free, by the clocks of a time zone."""
+
+    timezone: Zone = UTC
+    windows: OffPeakWindows = ()
+
+    def to_domain(self) -> OffPeak:
+        """Give the domain's word for it."""
+        return OffPeak(self.windows, self.timezone)
+
+
 class ForebaySection(Section):
     """What LiteLLM has no word for.
 
     interactive_reserve: the share of every limit that only interactive work may use.
+    off_peak: when deferrable work may use all that is free. deferrable_windows: its classes.
+    deferrable_idle_share: the share of every limit that deferrable work leaves free at other times.
     retention: how long a finished job is kept.
     limits: the ceiling of all teams together. teams: what each may submit.
     """
 
     priorities: Annotated[PriorityWeights, BeforeValidator(empty_is_default)] = PriorityWeights()
     interactive_reserve: Annotated[float, Field(ge=0, le=0.9)] = 0.1
+    off_peak: Annotated[OffPeakSection, BeforeValidator(empty_is_default)] = OffPeakSection()
+    deferrable_windows: DeferrableWindows = DEFERRABLE_WINDOWS
+    deferrable_idle_share: Share = DEFERRABLE_IDLE_SHARE
     worker: Annotated[WorkerSection, BeforeValidator(empty_is_default)] = WorkerSection()
     retention: Annotated[Seconds, Field(ge=60)] = DEFAULT_RETENTION_S
     body_limit: Bytes = 4 * 1024 * 1024

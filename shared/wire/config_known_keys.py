@@ -39,10 +39,11 @@ PASSED_TO_LITELLM: Final = _names("""
 """Parameters of a deployment that go to ``litellm.acompletion`` as they are."""
 
 SHOWN: Final = _names("""
-    body_limit bulk cache cache_read_input_token_cost concurrency deferrable forebay_client grace id
-    input_cost_per_token interactive max_input_tokens max_output_tokens max_parallel_requests mode model model_name
-    num_retries on_limit order output_cost_per_token request_timeout retention routing_strategy rpd rpm standard timeout
-    tpd tpm ttl weight
+    allowed_fails body_limit bulk cache cache_read_input_token_cost concurrency cooldown_time deferrable
+    deferrable_idle_share deferrable_windows disable_cooldowns forebay_client grace id input_cost_per_token
+    interactive interactive_reserve max_input_tokens max_output_tokens max_parallel_requests mode model model_name
+    num_retries on_limit order output_cost_per_token request_timeout retention routing_strategy rpd rpm standard
+    timeout timezone tpd tpm ttl weight windows
     """)
 """Keys whose wrong value may be shown: where nobody would put a secret."""
 
@@ -71,11 +72,11 @@ KNOWN: Final[dict[type[Section], frozenset[str]]] = {
     ModelInfo: _names(f"access_groups access_windows blocked team_id team_public_model_name version {_PRICES}"),
     AliasTarget: _names("hidden"),
     RouterSettings: _names("""
-        alerting_config allowed_fails allowed_fails_policy assistants_config cache_kwargs cache_responses
-        caching_groups client_ttl content_policy_fallbacks context_window_fallbacks cooldown_time debug_level
-        default_fallbacks default_litellm_params default_max_parallel_requests default_priority
-        deployment_affinity_ttl_seconds disable_cooldowns enable_health_check_routing enable_pre_call_checks
-        enable_tag_filtering enable_weighted_failover fallbacks guardrail_list health_check_ignore_transient_errors
+        alerting_config allowed_fails_policy assistants_config cache_kwargs cache_responses
+        caching_groups client_ttl debug_level
+        default_litellm_params default_max_parallel_requests default_priority
+        deployment_affinity_ttl_seconds enable_health_check_routing enable_pre_call_checks
+        enable_tag_filtering enable_weighted_failover guardrail_list health_check_ignore_transient_errors
         health_check_staleness_threshold ignore_invalid_deployments max_fallbacks max_retries
         model_group_affinity_config model_group_retry_policy optional_pre_call_checks plugins polling_interval
         provider_budget_config redis_db redis_host redis_password redis_port redis_url retry_after retry_policy
@@ -83,11 +84,10 @@ KNOWN: Final[dict[type[Section], frozenset[str]]] = {
         tag_filtering_match_any tag_routing_prefix weights
         """),
     LiteLLMSettings: _names("""
-        add_function_to_prompt allowed_fails callbacks content_policy_fallbacks context_window_fallbacks
-        custom_provider_map default_fallbacks default_internal_user_params default_team_params
+        add_function_to_prompt callbacks custom_provider_map default_internal_user_params default_team_params
         default_team_settings disable_end_user_cost_tracking disable_hf_tokenizer_download drop_params
-        enable_json_schema_validation enable_preview_features failure_callback fallbacks force_ipv4 guardrails
-        json_logs key_generation_settings langfuse_default_tags langfuse_host max_budget modify_params
+        enable_json_schema_validation enable_preview_features failure_callback force_ipv4 guardrails
+        json_logs key_generation_settings langfuse_default_tags langfuse_host max_budget max_fallbacks modify_params
         public_model_groups redact_user_api_key_info s3_callback_params service_callback set_verbose
         success_callback telemetry turn_off_message_logging upperbound_key_generate_params
         """),
@@ -114,6 +114,6 @@ KNOWN: Final[dict[type[Section], frozenset[str]]] = {
         ui_access_mode use_azure_key_vault use_google_kms use_redis_transaction_buffer user_api_key_cache_ttl
         user_header_name
         """),
-    ForebaySection: _names("alerts budgets cache off_peak routing warming webhooks"),
+    ForebaySection: _names("alerts budgets cache routing warming webhooks"),
 }
 """What each section may hold besides the fields of its model."""

@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from shared.domain.routing import ClientKind
+from shared.wire.config_dispatch_values import FallbackEntries, ModelNames
 from shared.wire.config_forebay import ForebaySection
 from shared.wire.config_values import (
     BaseUrl,
@@ -31,6 +32,9 @@ def _number_is_text(value: object) -> object:
 
 
 Identifier = Annotated[str, BeforeValidator(_number_is_text), Field(pattern=r"^[\w.:/@#+-]{1,128}$")]
+
+
+AllowedFails = Annotated[Count, Field(le=1_000_000)]
 
 
 class LiteLLMParams(Section):
@@ -99,8 +103,23 @@ def _long_form(value: object) -> object:
     return {"model": value} if isinstance(value, str) else value
 
 
-class RouterSettings(Section):
-    """How the deployments of one public name are tried."""
+class FallbackSection(Section):
+    """What comes after a model that cannot answer: the general way, and those for requests too long or refused.
+
+    ``*`` in place of a model, or ``default_fallbacks``: what comes after all others.
+    """
+
+    fallbacks: FallbackEntries = Field(default_factory=list)
+    context_window_fallbacks: FallbackEntries = Field(default_factory=list)
+    content_policy_fallbacks: FallbackEntries = Field(default_factory=list)
+    default_fallbacks: ModelNames = Field(default_factory=list)
+
+
+class RouterSettings(FallbackSection):
+    """How the deployments of one public name are tried, and what comes after them.
+
+    allowed_fails: failures in a row after which a deployment is left alone for ``cooldown_time`` seconds.
+    """
 
     num_retries: Annotated[Whole, Field(ge=0, le=100)] | None = None
     timeout: Seconds | None = None
@@ -112,6 +131,9 @@ class RouterSettings(Section):
         "usage-based-routing",
         "usage-based-routing-v2",
     ] = "simple-shuffle"
+    allowed_fails: AllowedFails | None = None
+    cooldown_time: Seconds | None = None
+    disable_cooldowns: Annotated[bool, Field(strict=True)] = False
     model_group_alias: Annotated[
         dict[PublicName, Annotated[AliasTarget, BeforeValidator(_long_form)]], BeforeValidator(empty_is_default)
     ] = Field(default_factory=dict)
@@ -130,13 +152,14 @@ class CacheParams(Section):
     mode: Literal["default_on", "default_off"] = "default_on"
 
 
-class LiteLLMSettings(Section):
-    """Settings of LiteLLM as a whole that have a meaning here."""
+class LiteLLMSettings(FallbackSection):
+    """Settings of LiteLLM as a whole that have a meaning here. What the router's settings say as well, they decide."""
 
     cache: Annotated[bool, Field(strict=True)] | None = None
     cache_params: Annotated[CacheParams, BeforeValidator(empty_is_default)] = CacheParams()
     num_retries: Annotated[Whole, Field(ge=0, le=100)] | None = None
     request_timeout: Seconds | None = None
+    allowed_fails: AllowedFails | None = None
 
 
 class GeneralSettings(Section):

@@ -153,7 +153,7 @@ def _allowed(details: "ErrorDetails") -> str:
 
 
 def _may_be_secret(location: Location) -> bool:
-    leaf = str(location[-1]).lower() if location else ""
+    leaf = next((part.lower() for part in reversed(location) if isinstance(part, str)), "")
     return leaf not in SHOWN
 
 
@@ -192,4 +192,5 @@ _ALLOWED: Final = {
     "string_too_long": "at most {max_length} characters",
     "string_too_short": "at least {min_length} character",
     "string_type": "text",
+    "tuple_type": "a list",
 }

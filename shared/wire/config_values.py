@@ -96,7 +96,8 @@ def _base_url(value: object) -> str:
     return str(value).rstrip("/")
 
 
-def _public_name(value: object) -> str:
+def public_name(value: object) -> str:
+    """Give a model's public name; raises ``ValueError`` for what cannot be one."""
     good = isinstance(value, str) and value.isprintable() and value == value.strip()
     if not good or not 0 < len(str(value).encode()) <= LONGEST_NAME_BYTES:
         raise ValueError("1 to 200 bytes of printable text without spaces at its ends (it becomes part of queue names)")
@@ -116,6 +117,11 @@ def empty_is_default(value: object) -> object:
     return {} if value is None else value
 
 
+def empty_is_no_list(value: object) -> object:
+    """Take a list that is named and left empty as one without members."""
+    return [] if value is None else value
+
+
 Seconds = Annotated[float, BeforeValidator(_seconds)]
 """A duration such as ``30s``, or a number of seconds."""
 Whole = Annotated[int, BeforeValidator(_whole)]
@@ -124,6 +130,6 @@ Weight = Annotated[float, BeforeValidator(_weight)]
 Dollars = Annotated[Decimal, BeforeValidator(_decimal)]
 Bytes = Annotated[int, BeforeValidator(_size)]
 BaseUrl = Annotated[str, BeforeValidator(_base_url)]
-PublicName = Annotated[str, BeforeValidator(_public_name)]
+PublicName = Annotated[str, BeforeValidator(public_name)]
 Secret = Annotated[SecretStr | None, BeforeValidator(_secret)]
 """Text that is never shown. Empty text is none."""

@@ -35,13 +35,8 @@ def test_every_key_of_the_documented_example_without_effect_is_named(tmp_path: P
     named = [warning.partition(": ")[0] for warning in read(tmp_path, CONTRACT, KEYS).warnings]
     assert named == [
         "router_settings.model_group_alias.gpt-4",
-        "router_settings.fallbacks",
-        "router_settings.context_window_fallbacks",
-        "router_settings.content_policy_fallbacks",
-        "router_settings.allowed_fails",
-        "router_settings.cooldown_time",
+        "router_settings.fallbacks[0].gpt-4o-mini",
         "litellm_settings.cache_params.similarity_threshold",
-        "forebay.off_peak",
     ]
 
 
@@ -122,13 +117,6 @@ def test_a_pattern_of_models_is_named_and_left_out(tmp_path: Path) -> None:
     configuration = read_document(tmp_path, {"model_list": [entry("openai/*"), entry("fast")]})
     assert list(configuration.catalog(lambda _: None).lanes) == ["fast"]
     assert "model_list[0].model_name: openai/* is a pattern" in configuration.warnings[0]
-
-
-def test_another_way_of_routing_is_named_until_there_is_one(tmp_path: Path) -> None:
-    document = {"model_list": [entry()], "router_settings": {"routing_strategy": "least-busy"}}
-    assert read_document(tmp_path, document).warnings == (
-        "router_settings.routing_strategy: least-busy is not supported yet; simple-shuffle is used.",
-    )
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,47 @@ def test_a_deployment_that_is_only_a_last_resort_is_doubtful(tmp_path: Path) -> 
     assert found(tmp_path, document) == [(Level.WARNING, "model_list[1].litellm_params.weight")]
 
 
+@pytest.mark.parametrize("deployments", [({"rpm": 0},), ({"rpm": 0}, {"max_parallel_requests": 0, "rpm": 10})])
+def test_a_model_that_may_nowhere_be_called_will_not_work(
+    tmp_path: Path, deployments: tuple[dict[str, Any], ...]
+) -> None:
+    document = {"model_list": [entry("free"), *(entry(**parameters) for parameters in deployments)]}
+    assert (Level.ERROR, "model_list[1].model_name") in found(tmp_path, document)
+
+
+def test_a_model_that_may_somewhere_be_called_works(tmp_path: Path) -> None:
+    document = {"model_list": [entry(rpm=0), entry(rpm=1)]}
+    assert Level.ERROR not in [level for level, _ in found(tmp_path, document)]
+
+
+@pytest.mark.parametrize("fallbacks", [{"fallbacks": [{"fast": ["gone"]}]}, {"default_fallbacks": ["gone"]}])
+def test_a_fallback_to_a_model_that_is_not_there_will_not_work(tmp_path: Path, fallbacks: dict[str, Any]) -> None:
+    document = {"model_list": [entry()], "router_settings": fallbacks}
+    path = "router_settings.fallbacks[0].fast" if "fallbacks" in fallbacks else "router_settings.default_fallbacks"
+    assert found(tmp_path, document) == [(Level.ERROR, path)]
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "doubts"),
+    [
+        (["eu"], ["us"], 1),
+        (["eu-west-1", None], [None], 1),
+        (["eu"], ["us", "EU"], 0),
+        (["eu-west-1"], ["eu-central-1"], 0),
+        ([None], ["us"], 0),
+    ],
+)
+def test_a_fallback_without_a_region_in_common_is_doubtful(
+    tmp_path: Path, here: list[str | None], there: list[str | None], doubts: int
+) -> None:
+    models = [
+        *(entry("a", region_name=region) for region in here),
+        *(entry("b", region_name=region) for region in there),
+    ]
+    document = {"model_list": models, "router_settings": {"fallbacks": [{"a": ["b"]}]}}
+    assert found(tmp_path, document) == [(Level.WARNING, "router_settings.fallbacks[0].a")] * doubts
+
+
 def test_an_admin_key_must_be_there_and_long(tmp_path: Path) -> None:
     document = {"model_list": [entry()]}
     weak = document | {"general_settings": {"master_key": "fb-short"}}
