@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from producer_api.routing_wishes import check_wish
 from shared.domain import ids
 from shared.domain.allowances import LONGEST_QUEUE_S, Charge, OnLimit, Policies, Terms
 from shared.domain.answer_cache import CachedAnswer, CacheKey, CachePolicy, CacheResult
@@ -152,6 +153,8 @@ class Drafting:
             lane = self._catalog.lane(model)
         except UnknownModel as error:
             raise UnknownModel(error.message, param="request.model") from None
+        routing = submission.routing.to_domain()
+        check_wish(self._catalog, lane, routing)
         run_at = submission.run_at
         return JobSpec(
             id=ids.new_id("job", now),
@@ -165,6 +168,7 @@ class Drafting:
             deadline=submission.latest_finish(now),
             batch_id=arrival.batch_id,
             key_id=arrival.principal.key_id,
+            routing=routing,
             cache=submission.cache.over(self._cache_default),
             attribution=submission.attribution.to_domain(),
             metadata=submission.metadata,
@@ -173,8 +177,7 @@ class Drafting:
     def _cache_key(self, spec: JobSpec, request: Json) -> CacheKey | None:
         if not spec.cache.mode.looks or spec.run_at is not None:
             return None  # what is to run later looks when it runs
-        served_models = self._catalog.lane(spec.model).served_models
-        return cache_key(spec, request, served_models)
+        return cache_key(spec, request, self._catalog.lane(spec.model))
 
 
 def _encode(spec: JobSpec, request: Json, traceparent: str | None) -> bytes:

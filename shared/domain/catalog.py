@@ -50,10 +50,9 @@ class Lane:
     fallbacks: Fallbacks = Fallbacks()
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
 
-    @property
-    def served_models(self) -> tuple[str, ...]:
-        """The providers' names of the models that may answer, sorted."""
-        return tuple(sorted({deployment.model for deployment in self.deployments}))
+    def served_models(self, region: str | None) -> tuple[str, ...]:
+        """Give the providers' names of the models that may answer a job which must stay in ``region``, sorted."""
+        return tuple(sorted({deployment.model for deployment in self.serving(region)}))
 
     def serving(self, region: str | None) -> tuple[Deployment, ...]:
         """Give the deployments that may serve a job which must stay in ``region`` (None: anywhere)."""

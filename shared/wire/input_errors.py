@@ -11,7 +11,16 @@ from shared.domain.errors import InvalidInput, Unsupported
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-NOT_YET: Final = frozenset({"routing", "callback", "cache.tags", "cache.max_error"})
+NOT_YET: Final = frozenset(
+    {
+        "callback",
+        "cache.max_error",
+        "cache.tags",
+        "routing.complexity",
+        "routing.max_cost_usd",
+        "routing.task_type",
+    }
+)
 """Fields of the contract that nothing keeps yet. They are refused, because ignoring them would be a broken promise."""
 
 _SHOWN: Final = frozenset(
@@ -23,6 +32,7 @@ _SHOWN: Final = frozenset(
         "run_at",
         "cache.mode",
         "cache.ttl",
+        "routing.region",
         "scopes",
         "on_limit",
         "limits.rpm",

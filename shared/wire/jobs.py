@@ -10,6 +10,7 @@ from shared.domain.durations import parse_duration
 from shared.domain.errors import InvalidInput
 from shared.domain.job import Attribution
 from shared.domain.lanes import Priority
+from shared.domain.routing import RoutingWish
 from shared.wire import openai
 from shared.wire.input_errors import explain
 from shared.wire.moments import parse_moment
@@ -19,6 +20,7 @@ LONGEST_WAIT_S: Final = 366 * 86_400.0
 """How far ahead, in seconds, a job may be scheduled or have its deadline."""
 
 MOST_METADATA: Final = 16
+MOST_FALLBACKS: Final = 10
 
 
 def _duration(value: object) -> float:
@@ -91,6 +93,19 @@ class CacheWish(BaseModel):
         )
 
 
+class RoutingFields(BaseModel):
+    """What the job asks of its routing; ``fallbacks``: models to try after its own, instead of the configured ones."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    region: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    fallbacks: Annotated[list[Annotated[str, Field(max_length=256)]], Field(max_length=MOST_FALLBACKS)] | None = None
+
+    def to_domain(self) -> RoutingWish:
+        """Give the domain's word for it."""
+        return RoutingWish(self.region, None if self.fallbacks is None else tuple(self.fallbacks))
+
+
 class Submission(BaseModel):
     """A job to be done. Only ``request`` is required; it reaches the provider as it is."""
 
@@ -105,6 +120,7 @@ class Submission(BaseModel):
     attribution: AttributionWish = AttributionWish()
     metadata: Metadata = {}
     cache: CacheWish = CacheWish()
+    routing: RoutingFields = RoutingFields()
 
     @classmethod
     def parse(cls, body: bytes, now: float) -> Self:

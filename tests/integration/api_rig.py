@@ -20,13 +20,13 @@ from shared.adapters.redis.connection import connect
 from shared.adapters.redis.job_feed import RedisJobFeed
 from shared.adapters.redis.job_store import RedisJobStore
 from shared.adapters.streams.work_queue import StreamsWorkQueue
-from shared.domain.answer_cache import CachedAnswer, CacheKey, CachePolicy
+from shared.domain.answer_cache import CachedAnswer, CachePolicy
 from shared.domain.api_keys import StoredKeyring
 from shared.domain.catalog import Catalog, Lane
 from shared.domain.clock import SystemClock
 from shared.domain.errors import BrokerUnavailable, StoreUnavailable
 from shared.domain.events import Event
-from shared.domain.fingerprint import fingerprint
+from shared.domain.fingerprint import cache_key
 from shared.domain.job import Job, JobSpec, JobStatus, Outcome
 from shared.domain.lanes import QueueName
 from shared.domain.routing import ClientKind, Deployment
@@ -50,7 +50,7 @@ ANSWER: dict[str, Any] = {
 
 CATALOG = Catalog(
     lanes={
-        name: Lane(name, (Deployment(f"{name}-1", name, f"openai/{name}", ClientKind.HTTP),))
+        name: Lane(name, (Deployment(f"{name}-1", name, f"openai/{name}", ClientKind.HTTP, region="us-east-1"),))
         for name in ("gpt-4o-mini", "embedder")
     },
     aliases={"gpt-4": "gpt-4o-mini"},
@@ -207,16 +207,7 @@ class Api:
 
     async def know_the_answer(self, spec: JobSpec, request: dict[str, Any] | None = None) -> None:
         """Put the answer to a job's request into the cache, as the worker that ran it does."""
-        key = CacheKey(
-            spec.team,
-            fingerprint(
-                team=spec.team,
-                endpoint=spec.endpoint,
-                request=request or CHAT,
-                served_models=CATALOG.lane(spec.model).served_models,
-                namespace=spec.cache.namespace,
-            ),
-        )
+        key = cache_key(spec, request or CHAT, self.parts.catalog.lane(spec.model))
         await self.cache.store(key, CachedAnswer(ANSWER, "gpt-4o-mini-1", Usage(10, 2)), 60.0)
 
 

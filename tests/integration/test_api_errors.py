@@ -26,7 +26,8 @@ JSON = {"content-type": "application/json"}
         (orjson.dumps(SUBMISSION | {"priorty": "bulk"}), "unknown_parameter", "priorty"),
         (orjson.dumps({}), "invalid_request", "request"),
         (orjson.dumps({"request": {"model": "gpt-4o-mini", "messages": [{"role": "user"}]}}), "invalid_request", None),
-        (orjson.dumps(SUBMISSION | {"routing": {"region": "eu"}}), "unsupported_parameter", "routing"),
+        (orjson.dumps(SUBMISSION | {"routing": {"region": "eu"}}), "region_not_available", "routing.region"),
+        (orjson.dumps(SUBMISSION | {"routing": {"complexity": "low"}}), "unsupported_parameter", "routing.complexity"),
         (orjson.dumps({"request": CHAT | {"stream": True}}), "unsupported_parameter", "request.stream"),
     ],
 )
@@ -47,6 +48,15 @@ async def test_an_unknown_model_is_not_found_and_the_likeliest_is_named(api: Api
     assert answer.error["code"] == "model_not_found"
     assert answer.error["param"] == "request.model"
     assert "`gpt-4o-mini`" in answer.error["message"]
+
+
+async def test_an_unknown_fallback_is_not_found_and_the_likeliest_is_named(api: Api) -> None:
+    answer = await api.submit(routing={"fallbacks": ["embedder", "gpt4"]})
+    assert answer.status == 404
+    assert answer.error["code"] == "model_not_found"
+    assert answer.error["param"] == "routing.fallbacks[1]"
+    assert "`gpt-4`" in answer.error["message"]
+    assert api.queue.published == []
 
 
 async def test_a_request_nested_too_deeply_is_refused(api: Api) -> None:

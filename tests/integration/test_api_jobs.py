@@ -12,6 +12,7 @@ from shared.domain import ids
 from shared.domain.events import BackgroundTaskDied, JobAccepted
 from shared.domain.job import JobStatus
 from shared.domain.job_store import DEFAULT_RETENTION_S
+from shared.domain.routing import RoutingWish
 from shared.wire import envelope
 from tests.eventually import eventually
 from tests.integration.api_rig import ANSWER, CHAT, OTHER_KEY, OTHER_TEAM, TEAM, Api
@@ -43,6 +44,14 @@ async def test_an_alias_asks_the_lane_it_stands_for(api: Api) -> None:
     answer = await api.submit(request=CHAT | {"model": "gpt-4"})
     assert answer.json["model"] == "gpt-4"
     assert api.queue.published[0].queue.lane == "gpt-4o-mini"
+
+
+async def test_wishes_for_its_routing_travel_with_the_job(api: Api) -> None:
+    answer = await api.submit(routing={"region": "us", "fallbacks": ["embedder"]})
+    assert answer.status == 202
+    wish = RoutingWish("us", ("embedder",))
+    assert envelope.decode(api.queue.published[0].message.body).spec.routing == wish
+    assert (await api.job(answer.json["id"])).spec.routing == wish
 
 
 async def test_a_trace_context_travels_with_the_job(api: Api) -> None:
@@ -99,6 +108,7 @@ async def test_a_known_answer_is_given_at_once_and_never_touches_the_queue(api: 
         {"cache": {"mode": "refresh"}},
         {"cache": {"namespace": "v2"}},
         {"request": CHAT | {"temperature": 1}},
+        {"routing": {"region": "us"}},
         {"run_at": "2999"},
     ],
     ids=str,

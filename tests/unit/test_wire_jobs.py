@@ -8,6 +8,7 @@ import pytest
 from shared.domain.answer_cache import CacheMode, CachePolicy
 from shared.domain.errors import BodyTooLarge, InvalidInput, Unsupported
 from shared.domain.lanes import Priority
+from shared.domain.routing import RoutingWish
 from shared.wire.jobs import Submission
 from shared.wire.openai import Endpoint
 
@@ -57,6 +58,19 @@ def test_wishes_for_the_cache_stand_over_the_default() -> None:
     assert wish.over(CachePolicy()) == CachePolicy(CacheMode.REFRESH, 60.0, "v2")
 
 
+@pytest.mark.parametrize(
+    ("routing", "wish"),
+    [
+        ({}, RoutingWish()),
+        ({"region": "eu"}, RoutingWish("eu")),
+        ({"fallbacks": []}, RoutingWish(fallbacks=())),
+        ({"region": "eu", "fallbacks": ["b", "a"]}, RoutingWish("eu", ("b", "a"))),
+    ],
+)
+def test_a_job_may_wish_where_it_is_served_and_by_what_else(routing: dict[str, object], wish: RoutingWish) -> None:
+    assert parse(routing=routing).routing.to_domain() == wish
+
+
 def test_embeddings_are_asked_by_their_endpoint() -> None:
     submission = parse_request({"model": "e", "input": ["a", "b"]}, endpoint="/v1/embeddings")
     assert submission.endpoint is Endpoint.EMBEDDINGS
@@ -101,6 +115,12 @@ def test_a_message_may_be_all_that_the_wire_allows(message: dict[str, object]) -
         ({"cache": {"ttl": 0}}, "cache.ttl", "greater than 0"),
         ({"cache": {"ttl": "60"}}, "cache.ttl", "number"),
         ({"cache": {"mode": "fuzzy"}}, "cache.mode", "'exact', 'refresh' or 'off'; found 'fuzzy'"),
+        ({"routing": {"region": ""}}, "routing.region", "at least 1 character; found ''"),
+        ({"routing": {"region": 7}}, "routing.region", "string; found 7"),
+        ({"routing": {"regoin": "eu"}}, "routing.regoin", "Did you mean `region`?"),
+        ({"routing": {"fallbacks": "m"}}, "routing.fallbacks", "list; found a string"),
+        ({"routing": {"fallbacks": [7]}}, "routing.fallbacks[0]", "string; found a number"),
+        ({"routing": {"fallbacks": ["m"] * 11}}, "routing.fallbacks", "at most 10 items"),
         ({"request": "PROMPT"}, "request", "must be an object"),
         ({"request": {"messages": [{"role": "user", "content": "PROMPT"}]}}, "request.model", "found nothing"),
         ({"request": CHAT | {"model": ""}}, "request.model", "found an empty string"),
@@ -144,7 +164,9 @@ def test_what_is_wrong_is_named_with_its_place_and_what_is_allowed(
         ({"cache": {"mode": "semantic"}}, "cache.mode"),
         ({"cache": {"tags": ["a"]}}, "cache.tags"),
         ({"cache": {"max_error": 0.01}}, "cache.max_error"),
-        ({"routing": {"region": "eu"}}, "routing"),
+        ({"routing": {"task_type": "classification"}}, "routing.task_type"),
+        ({"routing": {"complexity": "low"}}, "routing.complexity"),
+        ({"routing": {"max_cost_usd": 0.02}}, "routing.max_cost_usd"),
         ({"callback": {"webhook": "https://example.com"}}, "callback"),
         ({"request": CHAT | {"stream": True}}, "request.stream"),
     ],

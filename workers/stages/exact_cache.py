@@ -22,7 +22,7 @@ class ExactCache:
         policy = task.envelope.spec.cache
         if not policy.mode.stores:
             return await proceed(task)  # such a job does not look either; spare it the fingerprint
-        key = cache_key(task.envelope.spec, task.envelope.request, task.lane.served_models)
+        key = cache_key(task.envelope.spec, task.envelope.request, task.lane)
         kept = await self._cache.look_up(key) if policy.mode.looks else None
         if kept is not None:
             return Answer(kept.response, kept.served_by, NOTHING, Decimal(0), CacheResult.HIT)
