@@ -19,7 +19,7 @@ from shared.domain.catalog import Catalog
 from shared.domain.class_shares import ClassShares
 from shared.domain.clock import Clock, SystemClock
 from shared.domain.events import ConfigurationDoubt, Emit
-from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow
+from shared.domain.lanes import DeferrableWindow
 from shared.domain.tenants import Keyring, Keyrings
 from shared.settings import Settings
 from shared.wire.config import Configuration, load
@@ -42,7 +42,7 @@ class Process:
     @property
     def windows(self) -> tuple[DeferrableWindow, ...]:
         """The windows of deferrable work, the shortest first."""
-        return DEFERRABLE_WINDOWS
+        return self.configuration.windows
 
     @classmethod
     def begin(cls, settings: Settings) -> Self:
@@ -87,12 +87,12 @@ class Process:
 
     async def worker(self, connections: Connections, on_ready: OnReady) -> None:
         """Take jobs and answer them."""
-        configured = self.configuration.worker
+        configured = self.configuration
         options = WorkerOptions(
-            configured.concurrency,
-            configured.grace_s,
-            self.configuration.weights,
-            ClassShares(self.configuration.interactive_reserve),
+            configured.worker.concurrency,
+            configured.worker.grace_s,
+            configured.weights,
+            ClassShares(configured.interactive_reserve, configured.deferrable_idle_share, configured.off_peak.is_open),
             self.windows,
         )
         async with provider_clients() as clients:

@@ -169,7 +169,7 @@ def _breaker(file: ConfigFile) -> BreakerPolicy:
     if router.disable_cooldowns:
         return BreakerPolicy(NEVER_FAILS_SO_OFTEN, cooldown_s)
     fails = router.allowed_fails if router.allowed_fails is not None else file.litellm_settings.allowed_fails
-    return BreakerPolicy(usual.allowed_fails if fails is None else max(1, fails), cooldown_s)
+    return BreakerPolicy(usual.allowed_fails if fails is None else fails, cooldown_s)
 
 
 def _cache_default(settings: LiteLLMSettings) -> CachePolicy:

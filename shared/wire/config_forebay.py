@@ -7,10 +7,10 @@ from typing import Annotated, Final
 from pydantic import BeforeValidator, Field
 
 from shared.domain.job_store import DEFAULT_RETENTION_S
-from shared.wire.config_teams import LimitsSection, Teams
 from shared.domain.lanes import DEFAULT_WEIGHTS, DEFERRABLE_WINDOWS, Priority
 from shared.domain.off_peak import OffPeak
 from shared.wire.config_dispatch_values import DeferrableWindows, OffPeakWindows, Share, Zone
+from shared.wire.config_teams import LimitsSection, Teams
 from shared.wire.config_values import Bytes, Seconds, Section, Whole, empty_is_default
 
 DEFERRABLE_IDLE_SHARE: Final = 0.5

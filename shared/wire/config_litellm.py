@@ -118,7 +118,7 @@ class FallbackSection(Section):
 class RouterSettings(FallbackSection):
     """How the deployments of one public name are tried, and what comes after them.
 
-    allowed_fails: failures in a row after which a deployment is left alone for ``cooldown_time`` seconds.
+    allowed_fails: failures in a row that are borne; after one more a deployment is left alone for ``cooldown_time`` seconds.
     """
 
     num_retries: Annotated[Whole, Field(ge=0, le=100)] | None = None

@@ -60,7 +60,7 @@ def test_routing_by_usage_is_answered_with_the_least_busy_and_a_warning(tmp_path
         ({"allowed_fails": 7, "cooldown_time": 30}, {}, BreakerPolicy(7, 30)),
         ({"cooldown_time": "2m"}, {"allowed_fails": 2}, BreakerPolicy(2, 120)),
         ({"allowed_fails": 7}, {"allowed_fails": 2}, BreakerPolicy(7)),
-        ({"allowed_fails": 0}, {"allowed_fails": 2}, BreakerPolicy(1)),
+        ({"allowed_fails": 0}, {"allowed_fails": 2}, BreakerPolicy(0)),
         ({"disable_cooldowns": True, "allowed_fails": 2}, {}, BreakerPolicy(NEVER_FAILS_SO_OFTEN)),
         ({"disable_cooldowns": False}, {}, BreakerPolicy()),
     ],
