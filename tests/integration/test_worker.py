@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import TypeVar
 
 import pytest
 
@@ -12,13 +13,15 @@ from shared.adapters.redis.worker_leases import RedisWorkerLeases
 from shared.domain.answer_cache import CacheMode, CachePolicy
 from shared.domain.events import ArrivalCrashed, Event, JobRetried, LanePaused, RoleStopped, ServerBack, ServerLost
 from shared.domain.job import JobSpec, JobStatus
-from shared.domain.lanes import DEFAULT_WEIGHTS
+from shared.domain.lanes import DEFAULT_WEIGHTS, Priority
 from shared.domain.retry import RetryPolicy
-from shared.domain.routing import ClientKind
+from shared.domain.routing import ClientKind, ConfiguredLimits
 from tests.eventually import eventually
 from tests.integration.worker_rig import TEAM, Rig, worker_rig
 from tests.servers.valkey import PrivateValkey
 from workers.worker import Worker, WorkerOptions
+
+E = TypeVar("E", bound=Event)
 
 
 @pytest.fixture
@@ -173,3 +176,26 @@ async def test_a_paused_lane_takes_nothing_until_it_is_resumed_while_its_running
         assert delivery.message.job_id == held_back.id
         worker.switch.resume(rig.lane.name)
         await becomes(rig, held_back, JobStatus.SUCCEEDED)
+
+
+async def test_deferrable_work_that_finds_nothing_idle_rests_alone(rig: Rig) -> None:
+    narrow = replace(rig.lane.deployments[0], limits=ConfiguredLimits(max_parallel_requests=1))
+    rig = replace(rig, lane=replace(rig.lane, deployments=(narrow,)))
+    await rig.provider.faults("hang", count=1)
+    first = await rig.submit("Takes all there is")
+    async with working(rig):
+        await rig.provider.wait_for(in_flight=1)
+        patient = await rig.submit("Whenever you have time", priority=Priority.DEFERRABLE)
+        resting = await eventually(lambda: _first(rig, LanePaused))
+        assert resting is not None
+        assert resting.job_class == "deferrable.7d"
+        await rig.provider.release()
+        other = await rig.submit("Goes on")
+        for spec in (first, other):
+            await becomes(rig, spec, JobStatus.SUCCEEDED)
+        assert (await rig.job(patient)).status is JobStatus.QUEUED
+    assert await rig.waiting(patient) == 1
+
+
+async def _first(rig: Rig, event_type: type[E]) -> E | None:
+    return next((event for event in rig.events if isinstance(event, event_type)), None)
