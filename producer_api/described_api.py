@@ -8,7 +8,7 @@ DESCRIPTION: Final = """\
 Submit a job with `POST /v1/jobs` and fetch it with `GET /v1/jobs/{id}?wait=30`; many at once go to `POST /v1/jobs/bulk`.
 
 To try the calls on this page, press **Authorize** and enter a key: that of `FOREBAY_ADMIN_KEY`, or the one that
-`forebay up` printed at its first start. Every error has the shape of `ErrorBody`.
+`forebay up` printed at its first start, or one made with it by `POST /v1/keys`. Every error has the shape of `ErrorBody`.
 """
 
 _NEED_NO_KEY: Final = frozenset({"/healthz", "/readyz"})

@@ -193,6 +193,21 @@ async def test_what_costs_no_tokens_passes_though_all_tokens_are_gone(rig: Rig) 
     assert await rig.take(rig.charge(agreed, amounts=(1, 0))) == Charged()
 
 
+async def test_a_receipt_is_kept_for_as_long_as_it_is_of_use(rig: Rig) -> None:
+    counting, not_counting = policies(Allowance(tokens_per_day=900)), policies(Allowance(requests_per_day=900))
+    for agreed, amounts, longest in (
+        (counting, (1, 5), 8 * 86_400),
+        (counting, (1, 0), 60),
+        (not_counting, (1, 5), 60),
+    ):
+        charge = rig.charge(agreed, amounts=amounts)
+        await rig.take(charge)
+        left_s = await rig.client.pttl(of_team(TEAM).receipt(charge.spec.id)) / 1_000
+        assert longest - 60 < left_s <= longest
+    await rig.allowances().settle(charge.spec, (0, 0))
+    assert await rig.client.exists(of_team(TEAM).receipt(charge.spec.id)) == 0
+
+
 async def test_an_idempotency_key_that_stands_for_an_earlier_job_is_not_charged(rig: Rig) -> None:
     agreed = policies(Allowance(requests_per_minute=1), ceiling=Allowance(requests_per_minute=2))
     await rig.client.hset(of_team(TEAM).idempotency("k-1"), mapping={"job": "job_first"})

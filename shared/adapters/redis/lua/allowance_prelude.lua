@@ -10,7 +10,7 @@
 local MEASURES = 4
 local AMOUNT_OF, WINDOW_S = { 1, 2, 1, 2 }, { 60, 60, 86400, 86400 }
 local ROUNDING = 1e-9
-local SPARE_S = 3600
+local SPARE_S, REPEATED_WITHIN_S = 3600, 60
 
 local function moment(given)
   if given ~= '' then

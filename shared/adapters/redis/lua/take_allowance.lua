@@ -5,7 +5,8 @@
 -- KEYS[3…]  its owners' buckets
 -- ARGV[1]   the moment (seconds since the epoch), or '' for this server's own clock
 -- ARGV[2]   seconds it would wait for its turn; 0: not at all
--- ARGV[3]   seconds for which the receipt is kept, after the job's turn
+-- ARGV[3]   seconds for which the receipt is kept, after the job's turn; what takes no tokens and may go on at once (an
+--           answer from the cache) will not be settled, so its receipt is kept only while the charge may be repeated
 -- ARGV[4]   requests; ARGV[5] tokens
 -- ARGV[6…]  of each owner: the letter of its kind, and its four limits, '' where there is none
 -- Returns   {'charged', seconds to wait}, {'known'} for an idempotency key that stands for an earlier job,
@@ -52,6 +53,9 @@ end
 for _, owner in ipairs(owners) do
   move(owner, { -cost[1], -cost[2] })
   save(owner)
+end
+if longest == 0 and cost[2] == 0 then
+  kept_for = REPEATED_WITHIN_S
 end
 if #owners > 0 then
   receipt_of[3] = text(longest)
