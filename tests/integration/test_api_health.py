@@ -1,8 +1,12 @@
 """Whether it lives, whether it can work, and what it says of itself."""
 
+import asyncio
+import socket
+
 import orjson
 
 from producer_api.schemas import ModelList
+from producer_api.server import listen
 from shared.domain.job_store import JobFilter
 from shared.domain.tenants import DEFAULT_TEAM, AdminKeyring, hash_key
 from tests.integration.api_rig import Api, running_api
@@ -73,3 +77,19 @@ async def test_the_documentation_tells_of_every_path_its_bodies_and_its_errors(a
     assert submit["security"] == [{"bearer": []}, {"header": []}]
     assert "security" not in document["paths"]["/healthz"]["get"]
     assert b"422" not in orjson.dumps(document)
+
+
+async def test_no_answer_is_held_back_until_the_client_acknowledges_a_part_of_it() -> None:
+    """Nagle's algorithm and delayed acknowledgements would cost each answer 40 ms."""
+    nodelay: list[int] = []
+
+    async def look(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nodelay.append(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    with listen("127.0.0.1", 0) as listener:
+        async with await asyncio.start_server(look, sock=listener):
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            await reader.read()
+            writer.close()
+    assert nodelay == [1]
