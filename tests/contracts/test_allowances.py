@@ -331,6 +331,38 @@ async def test_any_schedule_has_the_same_answers_as_the_specification(
                 rig.clock.seconds += seconds
 
 
+GROUP = st.lists(st.tuples(AMOUNTS, st.sampled_from([0.0, 5.0, 90_000.0]), st.integers(0, 1)), max_size=12)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ALLOWANCE, ALLOWANCE, GROUP)
+async def test_a_group_has_the_same_answers_as_its_jobs_one_by_one(
+    rig: Rig, team: Allowance, user: Allowance, group: list[tuple[tuple[float, float], float, int]]
+) -> None:
+    await rig.client.execute_command("FLUSHDB")
+    model, agreed = Specification(), policies(team, each_user=user)
+    by_user = sorted(group, key=lambda job: job[2])  # those with the same owners go together
+    charges = [
+        rig.charge(agreed, rig.spec(f"u-{who}"), amounts, patience_s=patience_s) for amounts, patience_s, who in by_user
+    ]
+    expected = [model.take(charge, rig.clock.now()) for charge in charges]
+    answers = await rig.allowances().take(charges)
+    assert [(type(answer), getattr(answer, "measure", None)) for answer in answers] == [
+        (type(answer), getattr(answer, "measure", None)) for answer in expected
+    ]
+    waits = [getattr(answer, "wait_s", None) for answer in answers]
+    assert waits == pytest.approx([answer.wait_s for answer in expected], rel=1e-6, abs=1e-6)
+
+
+async def test_what_one_user_of_a_group_takes_of_the_ceiling_in_vain_is_there_for_the_next(rig: Rig) -> None:
+    agreed = policies(each_user=Allowance(requests_per_day=3), ceiling=Allowance(requests_per_day=5))
+    users = ["noisy"] * 40 + ["quiet"] * 2
+    answers = await rig.allowances().take([rig.charge(agreed, rig.spec(user)) for user in users])
+    passed = [user for user, answer in zip(users, answers, strict=True) if isinstance(answer, Charged)]
+    assert passed == ["noisy"] * 3 + ["quiet"] * 2
+    assert await rig.passes(policies(ceiling=agreed.ceiling)) == 0
+
+
 async def test_a_job_may_be_charged_to_its_team_user_feature_and_key(rig: Rig) -> None:
     named = [str(owner) for owner in owners_of(rig.spec("u-1", "titles", "key_1"))]
     assert named == ["team search", "user u-1 of team search", "feature titles of team search", "key key_1"]

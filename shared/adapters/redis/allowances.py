@@ -1,10 +1,12 @@
 """The allowances of our own users, where all processes meet.
 
-The owners within a team share the team's slot of a cluster; the ceiling of all teams has one of its own. So a charge is up
-to two scripts, sent together: if one of them refuses, what the other took is given back.
+The owners within a team share the team's slot of a cluster; the ceiling of all teams has one of its own. So a charge goes
+through up to two scripts, sent together: if one of them refuses, what the other took is given back. Charges with the same
+owners go through one run of a script.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.adapters.redis.connection import Client
@@ -20,6 +22,7 @@ from shared.domain.allowances import (
     KnownAlready,
     OverLimit,
     Owner,
+    OwnerKind,
     owners_of,
 )
 from shared.domain.job import JobSpec
@@ -39,6 +42,36 @@ Answer = Charged | KnownAlready | OverLimit
 Limited = tuple[tuple[Owner, Allowance], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Purse:
+    """The buckets that one run of the script takes from, all in one slot. team: None: those of all teams together."""
+
+    team: str | None
+    limited: Limited
+
+    def keys_of(self, charge: Charge) -> tuple[str, str]:
+        """The receipt of a charge, and what its idempotency key stands for; of the ceiling that is not asked."""
+        if self.team is None:
+            receipt = ceiling_receipt(charge.spec.id)
+            return receipt, receipt
+        keys, key = of_team(self.team), charge.idempotency_key
+        receipt = keys.receipt(charge.spec.id)
+        return receipt, receipt if key is None else keys.idempotency(key)
+
+    @property
+    def buckets(self) -> list[str]:
+        """The owners' keys."""
+        return [_bucket(owner) for owner, _ in self.limited]
+
+    @property
+    def arguments(self) -> list[Argument]:
+        """The owners' kinds and limits."""
+        texts: list[Argument] = [len(self.limited)]
+        for owner, allowance in self.limited:
+            texts += [_letter(owner), *("" if limit is None else limit for limit in allowance.limits)]
+        return texts
+
+
 class RedisAllowances:
     """Implements ``Allowances``."""
 
@@ -49,53 +82,66 @@ class RedisAllowances:
 
     async def take(self, charges: Sequence[Charge]) -> list[Answer]:
         """Take each charge from all of its owners or from none."""
-        parts = [(place, *part) for place, charge in enumerate(charges) for part in self._parts_of(charge)]
-        replies = await self._server.run_all([call for _, _, call in parts]) if parts else []
-        answers: list[Answer] = [Charged() for _ in charges]
-        touched: set[int] = set()
-        for (place, limited, _), reply in zip(parts, replies, strict=True):
-            answer = _answer_from(reply, limited)
-            answers[place] = _together(answers[place], answer)
-            if isinstance(answer, Charged):
-                touched.add(place)
-        in_vain = [charges[place].spec for place in touched if not isinstance(answers[place], Charged)]
-        if in_vain:
-            await self._settle_all(in_vain, NOTHING)
+        answers, freed = await self._take(charges)
+        again = [place for place, answer in enumerate(answers) if freed and _is_over_ceiling(answer)]
+        if again:  # what others of this group took of the ceiling in vain may be enough for them
+            for place, answer in zip(again, (await self._take([charges[place] for place in again]))[0], strict=True):
+                answers[place] = answer
         return answers
 
     async def settle(self, spec: JobSpec, amounts: tuple[float, float]) -> None:
         """Say what a charged job really took."""
-        await self._settle_all([spec], amounts)
+        await self._server.run_all([self._settling(spec, team, amounts) for team in (spec.team, None)])
 
-    async def _settle_all(self, specs: Sequence[JobSpec], amounts: tuple[float, float]) -> None:
-        await self._server.run_all([call for spec in specs for call in self._settlements(spec, amounts)])
+    async def _take(self, charges: Sequence[Charge]) -> tuple[list[Answer], bool]:
+        """Give the answers, and whether something of the ceiling was taken in vain and given back."""
+        purses: dict[tuple[_Purse, bool], list[int]] = {}
+        for place, charge in enumerate(charges):
+            for purse in _purses_of(charge):
+                purses.setdefault((purse, charge.counts_tokens), []).append(place)
+        # Those of the team first, so that it is their answer that counts where both refuse.
+        groups = sorted(purses.items(), key=lambda group: group[0][0].team is None)
+        calls = [self._taking(purse, counts, [charges[at] for at in places]) for (purse, counts), places in groups]
+        answers: list[Answer] = [Charged() for _ in charges]
+        taken: list[tuple[int, str | None]] = []
+        for ((purse, _), places), replies in zip(
+            groups, await self._server.run_all(calls) if calls else (), strict=True
+        ):
+            for place, reply in zip(places, replies, strict=True):
+                answer = _answer_from(reply, purse.limited)
+                answers[place] = _together(answers[place], answer)
+                if isinstance(answer, Charged) and purse.limited:
+                    taken.append((place, purse.team))
+        in_vain = [(charges[place].spec, team) for place, team in taken if not isinstance(answers[place], Charged)]
+        if in_vain:
+            await self._server.run_all([self._settling(spec, team, NOTHING) for spec, team in in_vain])
+        return answers, any(team is None for _, team in in_vain)
 
-    def _parts_of(self, charge: Charge) -> Iterator[tuple[Limited, ScriptCall]]:
-        keys, key = of_team(charge.spec.team), charge.idempotency_key
-        has_ceiling = not charge.ceiling.is_unlimited
-        if charge.owners or (has_ceiling and key is not None):
-            receipt = keys.receipt(charge.spec.id)
-            known = receipt if key is None else keys.idempotency(key)
-            names = [receipt, known, *(keys.allowance(owner) for owner, _ in charge.owners)]
-            yield charge.owners, self._taking(charge, names, charge.owners)
-        if has_ceiling:
-            receipt = ceiling_receipt(charge.spec.id)
-            limited = ((EVERYBODY, charge.ceiling),)
-            yield limited, self._taking(charge, [receipt, receipt, CEILING], limited)
-
-    def _taking(self, charge: Charge, names: Sequence[str], limited: Limited) -> ScriptCall:
-        kept_s = RECEIPT_S if charge.counts_tokens else SHORT_RECEIPT_S
-        arguments: list[Argument] = [self._moment(), charge.patience_s, kept_s, *charge.amounts]
-        for owner, allowance in limited:
-            arguments += [_letter(owner), *("" if limit is None else limit for limit in allowance.limits)]
+    def _taking(self, purse: _Purse, counts_tokens: bool, charges: Sequence[Charge]) -> ScriptCall:  # noqa: FBT001 - a part of the group's name
+        names, kept_s = purse.buckets, RECEIPT_S if counts_tokens else SHORT_RECEIPT_S
+        arguments = [self._moment(), kept_s, *purse.arguments]
+        for charge in charges:
+            names += purse.keys_of(charge)
+            arguments += [*charge.amounts, charge.patience_s]
         return ScriptCall(TAKE_ALLOWANCE, names, arguments)
 
-    def _settlements(self, spec: JobSpec, amounts: tuple[float, float]) -> Iterator[ScriptCall]:
-        keys, owners = of_team(spec.team), owners_of(spec)
-        of_owners = [keys.receipt(spec.id), *map(keys.allowance, owners)]
-        of_ceiling = [ceiling_receipt(spec.id), CEILING]
-        for names, charged in ((of_owners, owners), (of_ceiling, (EVERYBODY,))):
-            yield ScriptCall(SETTLE_ALLOWANCE, names, [self._moment(), *amounts, *map(_letter, charged)])
+    def _settling(self, spec: JobSpec, team: str | None, amounts: tuple[float, float]) -> ScriptCall:
+        owners = (EVERYBODY,) if team is None else owners_of(spec)
+        receipt = ceiling_receipt(spec.id) if team is None else of_team(team).receipt(spec.id)
+        arguments = [self._moment(), *amounts, *map(_letter, owners)]
+        return ScriptCall(SETTLE_ALLOWANCE, [receipt, *map(_bucket, owners)], arguments)
+
+
+def _purses_of(charge: Charge) -> Iterator[_Purse]:
+    has_ceiling = not charge.ceiling.is_unlimited
+    if charge.owners or (has_ceiling and charge.idempotency_key is not None):
+        yield _Purse(charge.spec.team, charge.owners)
+    if has_ceiling:
+        yield _Purse(None, ((EVERYBODY, charge.ceiling),))
+
+
+def _bucket(owner: Owner) -> str:
+    return CEILING if owner.kind is OwnerKind.INSTALLATION else of_team(owner.team).allowance(owner)
 
 
 def _letter(owner: Owner) -> str:
@@ -118,3 +164,7 @@ def _together(one: Answer, other: Answer) -> Answer:
     if isinstance(one, Charged) and isinstance(other, Charged):
         return Charged(max(one.wait_s, other.wait_s))
     return other if isinstance(one, Charged) else one
+
+
+def _is_over_ceiling(answer: Answer) -> bool:
+    return isinstance(answer, OverLimit) and answer.owner is EVERYBODY
