@@ -1,92 +1,127 @@
-"""How long interactive jobs wait, alone and while bulk work saturates the provider's limit.
+"""How long interactive jobs wait, alone and while bulk and standard work saturate the provider's limit.
 
-    python benchmarks/interactive_latency.py [--seconds 20] [--per-second 5] [--bulk 4000] [--rpm 6000]
+    python benchmarks/interactive_latency.py [--on all|rabbitmq|up] [--seconds 30] [--bulk 10000] [--check]
 
-Runs ``forebay up`` on the embedded stack and the simulated provider, each a process of its own. The wait is from a
-job's creation to the start of its provider call, as the job itself tells.
+Runs an API and 4 workers on RabbitMQ, then ``forebay up`` on the embedded stack. The wait is from a job's creation to
+the start of its provider call, as the job itself tells. Takes about three minutes.
 """
 
 import argparse
-import asyncio
-import statistics
-import sys
-import tempfile
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from datetime import datetime
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Final
 
-from rich.console import Console
 from rich.table import Table
 
-ROOT: Final = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+from benchmarks.rig.command import CONSOLE, Bound, milliseconds, p95, parser, run
+from benchmarks.rig.servers import embedded, on_rabbitmq
+from benchmarks.rig.watching import progress
+from forebay.client import AsyncClient
+from tests.e2e.configs import model
+from tests.e2e.installations import Installation
+from tests.e2e.load import Job, answered, job, steadily, upload, waited_s
+from tests.servers.provider import SimulatedProvider, simulated_provider
 
-from forebay.client import AsyncClient  # noqa: E402 - found by the line above
-from shared.domain.clock import SystemClock  # noqa: E402 - as above
-from tests.e2e.processes import ADMIN_KEY, chat_line, forebay, up, write_config  # noqa: E402 - as above
-from tests.servers.provider import simulated_provider  # noqa: E402 - as above
+SLOWER_AT_MOST: Final = 1.5
+SLACK_S: Final = 0.1
+WARM_UP_S: Final = 3.0
 
 
-async def main() -> None:
-    """Measure both and print the table."""
-    arguments = _arguments()
-    async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        provider = await stack.enter_async_context(simulated_provider(rpm=arguments.rpm, latency_s=(0.3, 0.7)))
-        config = write_config(folder, provider.url, rpm=arguments.rpm)
-        config.write_text(config.read_text().replace("concurrency: 16", "concurrency: 128"))
-        process = await stack.enter_async_context(
-            forebay(*up(config, folder), settings={"FOREBAY_ADMIN_KEY": ADMIN_KEY})
-        )
-        client = await stack.enter_async_context(AsyncClient(process.ready["url"], ADMIN_KEY))
-        alone = await _waits(client, arguments, "alone")
-        receipt = await client.submit_bulk(_bulk(arguments.bulk), "bulk")
-        beside = await _waits(client, arguments, "beside")
-        bulk_done = (await client.batch(receipt["batch_id"]))["request_counts"]["completed"]
-        refused = (await provider.total())["refused_429"]
-    table = Table("interactive jobs", "p50 ms", "p95 ms", "most ms")
-    for name, waits in (("alone", alone), (f"while bulk saturates ({bulk_done} answered meanwhile)", beside)):
-        quantiles = statistics.quantiles(waits, n=20)
-        table.add_row(name, *(f"{1_000 * wait:.0f}" for wait in (quantiles[9], quantiles[18], max(waits))))
-    Console().print(table)
-    Console().print(f"429s: {refused}")
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The waits of interactive jobs alone and beside others, and how many of those were answered meanwhile."""
+
+    where: str
+    alone: Sequence[float]
+    beside: Sequence[float]
+    others: dict[str, int]
+    total: dict[str, int]
+
+
+async def main(arguments: argparse.Namespace) -> list[Bound]:
+    """Measure and print the table."""
+    places = ["rabbitmq", "up"] if arguments.on == "all" else [arguments.on]
+    results = [await _measure(place, arguments) for place in places]
+    table = Table("interactive jobs", "p50", "p95", "most", "answered meanwhile", "429s")
+    for result in results:
+        for name, waits in (("alone", result.alone), ("beside", result.beside)):
+            others = ", ".join(f"{count} {name}" for name, count in result.others.items()) if name == "beside" else ""
+            middle = sorted(waits)[len(waits) // 2]
+            shown = [milliseconds(wait) for wait in (middle, p95(waits), max(waits))]
+            table.add_row(f"{result.where}, {name}", *shown, others, str(result.total["refused_429"]))
+    CONSOLE.print(table)
+    return [bound for result in results for bound in _bounds(result)]
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--per-second", type=float, default=5)
-    parser.add_argument("--bulk", type=int, default=4_000)
-    parser.add_argument("--rpm", type=int, default=6_000)
-    return parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--on", choices=["all", "rabbitmq", "up"], default="all")
+    made.add_argument("--seconds", type=float, default=30, help="of interactive work, each time")
+    made.add_argument("--per-second", type=float, default=5)
+    made.add_argument("--bulk", type=int, default=10_000)
+    made.add_argument("--standard", type=int, default=2_000)
+    made.add_argument("--rpm", type=int, default=6_000)
+    made.add_argument("--workers", type=int, default=4)
+    return made.parse_args()
 
 
-async def _waits(client: AsyncClient, arguments: argparse.Namespace, name: str) -> list[float]:
+def _bounds(result: Result) -> list[Bound]:
+    allowed = SLOWER_AT_MOST * p95(result.alone) + SLACK_S
+    return [
+        Bound(
+            f"{result.where}: the p95 is at most {SLOWER_AT_MOST} x {milliseconds(p95(result.alone))} + 100 ms",
+            milliseconds(p95(result.beside)),
+            p95(result.beside) <= allowed,
+        ),
+        Bound(f"{result.where}: every class progresses", str(result.others), all(result.others.values())),
+    ]
+
+
+async def _measure(place: str, arguments: argparse.Namespace) -> Result:
+    async with (
+        simulated_provider(rpm=arguments.rpm, latency_s=(0.3, 0.7)) as provider,
+        _installation(place, provider, arguments) as installation,
+    ):
+        return await _compare(place, installation.client, provider, arguments)
+
+
+def _installation(
+    place: str, provider: SimulatedProvider, arguments: argparse.Namespace
+) -> AbstractAsyncContextManager[Installation]:
+    sim = model("sim", provider.url, rpm=arguments.rpm)
+    return embedded(sim) if place == "up" else on_rabbitmq(sim, workers=arguments.workers)
+
+
+async def _compare(
+    place: str, client: AsyncClient, provider: SimulatedProvider, arguments: argparse.Namespace
+) -> Result:
+    await _waits(client, arguments, "warm-up", WARM_UP_S)
+    alone = await _waits(client, arguments, f"{place}, alone", arguments.seconds)
+    batches = {
+        priority: await upload(
+            client, (job("sim", f"{priority} {number}", priority=priority) for number in range(jobs))
+        )
+        for priority, jobs in (("standard", arguments.standard), ("bulk", arguments.bulk))
+    }
+    before = {priority: await answered(client, batch) for priority, batch in batches.items()}
+    beside = await _waits(client, arguments, f"{place}, beside", arguments.seconds)
+    others = {priority: await answered(client, batch) - before[priority] for priority, batch in batches.items()}
+    return Result(place, alone, beside, others, await provider.total())
+
+
+async def _waits(client: AsyncClient, arguments: argparse.Namespace, name: str, seconds: float) -> list[float]:
     """Submit interactive jobs at an even rate; give the seconds that each waited."""
-    asked: list[asyncio.Task[dict[str, Any]]] = []
-    for number in range(round(arguments.seconds * arguments.per_second)):
-        asked.append(asyncio.create_task(_ask(client, f"{name} {number}")))
-        await SystemClock().sleep(1 / arguments.per_second)
-    return [_waited(job) for job in await asyncio.gather(*asked)]
+    jobs = round(seconds * arguments.per_second)
+    with progress(name, jobs) as show:
 
+        def counted() -> Iterator[Job]:
+            for number in range(jobs):
+                show(number + 1)
+                yield job("sim", f"{name} {number}", priority="interactive")
 
-async def _ask(client: AsyncClient, text: str) -> dict[str, Any]:
-    request = {"model": "sim", "messages": [{"role": "user", "content": text}]}
-    job = await client.submit({"request": request, "priority": "interactive"})
-    return await client.wait_for_job(job["id"])
-
-
-def _waited(job: dict[str, Any]) -> float:
-    created, began = (datetime.fromisoformat(text) for text in (job["created_at"], job["attempts"][0]["started"]))
-    return (began - created).total_seconds()
-
-
-async def _bulk(jobs: int) -> AsyncIterator[bytes]:
-    for number in range(jobs):
-        yield chat_line(f"Bulk {number}", priority="bulk")
+        return [waited_s(found) for found in await steadily(client, counted(), arguments.per_second)]
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run(main, _arguments())

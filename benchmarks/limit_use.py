@@ -1,193 +1,216 @@
 """How much of a provider's limit is used, and how many calls are refused: Forebay beside LiteLLM's Router.
 
-    python benchmarks/limit_use.py [--workers 4] [--jobs 6000] [--rpm 6000] [--tpm 600000] [--real-rpm N] [--no-headers]
+    python benchmarks/limit_use.py [--case all|requests|tokens|no-headers|half|unknown] [--scale 1.0] [--check]
 
-Real parts on this machine: a RabbitMQ, an embedded Valkey, an API and worker processes, and the
-simulated provider as a process of its own, whose limits are its own code. ``--real-rpm`` gives the provider another limit
-than the configured one; ``--output-tokens 400`` makes the tokens the limit that binds.
+Real parts on this machine: a RabbitMQ, a Valkey that flushes every write, an API and worker processes, and the simulated
+provider as a process of its own, whose limits are its own code. The cases:
+
+    requests    6,000 jobs of uneven sizes within 6,000 requests and 600,000 tokens a minute; beside it LiteLLM's Router
+    tokens      1,500 jobs of uneven sizes, so large that the tokens bind
+    no-headers  as requests; the provider tells nothing of its limits
+    half        the provider's real limit is half of the configured one, and it tells nothing
+    unknown     no limit is configured, and the provider tells nothing
+
+All take about seven minutes; ``--scale 0.2`` makes a fifth of the jobs.
 """
 
 import argparse
 import asyncio
 import json
 import sys
-import tempfile
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
-ROOT: Final = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from forebay.client import AsyncClient  # noqa: E402 - found by the line above
-from shared.adapters.embedded.valkey import EmbeddedValkey  # noqa: E402 - as above
-from shared.domain.clock import SystemClock  # noqa: E402 - as above
-from tests.e2e.processes import ADMIN_KEY, chat_line, forebay, write_config  # noqa: E402 - as above
-from tests.servers.provider import SimulatedProvider, simulated_provider  # noqa: E402 - as above
-from tests.servers.rabbitmq import own_rabbitmq  # noqa: E402 - as above
+from benchmarks.rig.command import CONSOLE, Bound, parser, run
+from benchmarks.rig.servers import on_rabbitmq
+from benchmarks.rig.watching import Sample, seconds_until, watch
+from tests.e2e.configs import model
+from tests.e2e.load import all_answered, job, upload
+from tests.servers.provider import SimulatedProvider, simulated_provider
 
 WARM_UP_S: Final = 3.0
-SAMPLE_S: Final = 0.25
+RAMP_DOWN: Final = 0.97
+"""The share of the jobs after which the last ones trickle in, and the limit is wanted no more."""
+
+FOUND_WITHIN_S: Final = 60.0
+"""Seconds within which an unknown limit must be found."""
+
+PEER: Final = Path(__file__).with_name("peers") / "litellm_router.py"
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """What the provider had counted, ``at`` seconds after the first call."""
+class Case:
+    """What is asked of whom. rpm, tpm: the provider's own; configured: what Forebay is told of them."""
 
-    at: float
-    served: int
-    tokens: int
+    name: str
+    jobs: int
+    rpm: int = 6_000
+    tpm: int = 600_000
+    output_tokens: int = 60
+    headers: bool = True
+    configured: tuple[int | None, int | None] = (6_000, 600_000)
+    least_share: float = 0.97
+    most_refused: float = 0.0
+
+
+CASES: Final = (
+    Case("requests", 6_000),
+    Case("tokens", 1_500, output_tokens=400),
+    Case("no-headers", 6_000, headers=False),
+    Case("half", 3_000, rpm=3_000, headers=False, least_share=0.9, most_refused=0.01),
+    Case("unknown", 6_000, headers=False, configured=(None, None), least_share=0.9, most_refused=0.01),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """One row. Shares are of the provider's real limit, whichever of its two binds."""
 
-    name: str
-    served: int
-    refused: int
+    case: Case
+    who: str
+    total: dict[str, int]
     wall_s: float
     ideal_s: float
-    share_after_warm_up: float
+    share: float
+    found_after_s: float | None
+
+    @property
+    def refused_share(self) -> float:
+        """The share of all calls that were refused."""
+        return self.total["refused_429"] / max(1, self.total["served"] + self.total["refused_429"])
 
 
-async def main() -> None:
-    """Measure both and print the table."""
-    arguments = _arguments()
-    clock = SystemClock()
-    rows = [await _measure("Forebay", arguments, clock)]
-    if arguments.peer:
-        rows.append(await _measure("LiteLLM Router", arguments, clock))
-    table = Table("", "served", "429s", "wall s", "ideal s", "share of the limit after 3 s")
-    for row in rows:
-        shown = (row.served, row.refused, f"{row.wall_s:.1f}", f"{row.ideal_s:.1f}", f"{row.share_after_warm_up:.1%}")
-        table.add_row(row.name, *map(str, shown))
-    Console().print(table)
+async def main(arguments: argparse.Namespace) -> list[Bound]:
+    """Measure and print the table."""
+    results: list[Result] = []
+    for case in CASES:
+        if arguments.case in {"all", case.name}:
+            scaled = replace(case, jobs=round(case.jobs * arguments.scale))
+            results.append(await _measure("Forebay", scaled, arguments.workers))
+            if case.name == "requests" and arguments.peer:
+                results.append(await _measure("LiteLLM Router", scaled, arguments.peer_concurrency))
+    _show(results)
+    return [bound for result in results if result.who == "Forebay" for bound in _bounds(result)]
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--jobs", type=int, default=6_000)
-    parser.add_argument("--rpm", type=int, default=6_000)
-    parser.add_argument("--tpm", type=int, default=600_000)
-    parser.add_argument("--real-rpm", type=int, default=None)
-    parser.add_argument("--latency", type=float, nargs=2, default=(0.3, 0.7))
-    parser.add_argument("--output-tokens", type=int, default=60)
-    parser.add_argument("--no-headers", dest="headers", action="store_false")
-    parser.add_argument("--no-peer", dest="peer", action="store_false")
-    parser.add_argument("--peer-concurrency", type=int, default=64)
-    return parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--case", choices=["all", *(case.name for case in CASES)], default="all")
+    made.add_argument("--scale", type=float, default=1.0, help="share of the jobs")
+    made.add_argument("--workers", type=int, default=4)
+    made.add_argument("--no-peer", dest="peer", action="store_false", help="leave LiteLLM's Router out")
+    made.add_argument("--peer-concurrency", type=int, default=64, help="calls at a time of LiteLLM's Router")
+    return made.parse_args()
 
 
-async def _measure(name: str, arguments: argparse.Namespace, clock: SystemClock) -> Result:
-    options = {
-        "rpm": arguments.real_rpm or arguments.rpm,
-        "tpm": arguments.tpm,
-        "latency_s": tuple(arguments.latency),
-        "output_tokens": (1, arguments.output_tokens),
-        "rate_limit_headers": arguments.headers,
+async def _measure(who: str, case: Case, width: int) -> Result:
+    options: dict[str, Any] = {
+        "rpm": case.rpm,
+        "tpm": case.tpm,
+        "latency_s": (0.3, 0.7),
+        "output_tokens": (1, case.output_tokens),
+        "rate_limit_headers": case.headers,
     }
-    run = _forebay if name == "Forebay" else _peer
+    work = _forebay if who == "Forebay" else _peer
     async with simulated_provider(**options) as provider:
-        working = asyncio.create_task(run(provider, arguments))
-        samples = await _watch(name, provider, arguments.jobs, working, clock)
-        await working
-        total = await provider.total()
-    return _result(name, samples, total, arguments)
+        working = asyncio.create_task(work(provider, case, width))
+        samples = await watch(f"{who}, {case.name}", provider, case.jobs, working)
+        return _result(who, case, samples, await provider.total())
 
 
-async def _watch(
-    name: str, provider: SimulatedProvider, jobs: int, working: asyncio.Task[None], clock: SystemClock
-) -> list[Sample]:
-    samples: list[Sample] = []
-    started = 0.0
-    with Progress() as progress:
-        bar = progress.add_task(name, total=jobs)
-        while not working.done():
-            total = await provider.total()
-            if total["served"] or total["in_flight"]:
-                started = started or clock.monotonic()
-                samples.append(Sample(clock.monotonic() - started, total["served"], _tokens(total)))
-            progress.update(bar, completed=total["served"])
-            await clock.sleep(SAMPLE_S)
-    return samples
-
-
-def _tokens(total: dict[str, int]) -> int:
-    return sum(count for name, count in total.items() if name in {"input_tokens", "output_tokens"})
-
-
-def _result(name: str, samples: list[Sample], total: dict[str, int], arguments: argparse.Namespace) -> Result:
-    requests_per_s, tokens_per_s = (arguments.real_rpm or arguments.rpm) / 60, arguments.tpm / 60
-    end = next(sample for sample in samples if sample.served >= 0.97 * total["served"])
+def _result(who: str, case: Case, samples: Sequence[Sample], total: dict[str, int]) -> Result:
+    requests_per_s, tokens_per_s = case.rpm / 60, case.tpm / 60
     begin = next(sample for sample in samples if sample.at >= WARM_UP_S)
-    seconds = max(end.at - begin.at, SAMPLE_S)
-    by_requests = (end.served - begin.served) / (requests_per_s * seconds)
-    by_tokens = (end.tokens - begin.tokens) / (tokens_per_s * seconds)
+    end = next(sample for sample in samples if sample.served >= RAMP_DOWN * total["served"] and sample.at > begin.at)
+    seconds, tokens = end.at - begin.at, total["input_tokens"] + total["output_tokens"]
     return Result(
-        name,
-        total["served"],
-        total["refused_429"],
-        next(sample.at for sample in samples if sample.served == total["served"]),
-        max(total["served"] / requests_per_s, _tokens(total) / tokens_per_s),
-        max(by_requests, by_tokens),
+        case,
+        who,
+        total,
+        wall_s=next(sample.at for sample in samples if sample.served == samples[-1].served),
+        ideal_s=max(total["served"] / requests_per_s, tokens / tokens_per_s),
+        share=max(
+            (end.served - begin.served) / (requests_per_s * seconds),
+            (end.tokens - begin.tokens) / (tokens_per_s * seconds),
+        ),
+        found_after_s=seconds_until(samples, 0.9 * requests_per_s),
     )
 
 
-async def _forebay(provider: SimulatedProvider, arguments: argparse.Namespace) -> None:
-    async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        store = EmbeddedValkey(folder / "store")
-        rabbitmq = await asyncio.to_thread(stack.enter_context, own_rabbitmq())
-        settings = {
-            "FOREBAY_REDIS_URL": await store.start(),
-            "FOREBAY_AMQP_URL": rabbitmq.url,
-            "FOREBAY_ADMIN_KEY": ADMIN_KEY,
-        }
-        stack.push_async_callback(store.stop)
-        config = write_config(folder, provider.url, rpm=arguments.rpm, tpm=arguments.tpm)
-        config.write_text(config.read_text().replace("concurrency: 16", "concurrency: 128"))
-        roles = [("api", "--port", "0"), *[("worker",)] * arguments.workers]
-        running = [
-            await stack.enter_async_context(forebay(*role, "--config", str(config), settings=settings))
-            for role in roles
-        ]
-        client = await stack.enter_async_context(AsyncClient(running[0].ready["name"], ADMIN_KEY))
-        receipt = await client.submit_bulk(_lines(arguments.jobs), "benchmark")
-        async for _ in client.follow_batch(receipt["batch_id"]):
-            pass
+def _show(results: Sequence[Result]) -> None:
+    heads = ("case", "", "served", "429s", "wall s", "ideal s", "share after 3 s", "90 % after s", "most in a minute")
+    table = Table(*heads)
+    for result in results:
+        table.add_row(
+            result.case.name,
+            result.who,
+            str(result.total["served"]),
+            f"{result.total['refused_429']} ({result.refused_share:.2%})",
+            f"{result.wall_s:.1f}",
+            f"{result.ideal_s:.1f}",
+            f"{result.share:.1%}",
+            "never" if result.found_after_s is None else f"{result.found_after_s:.1f}",
+            f"{result.total['most_requests_in_a_minute']} of {result.case.rpm}",
+        )
+    CONSOLE.print(table)
 
 
-async def _lines(jobs: int) -> AsyncIterator[bytes]:
-    for number in range(jobs):
-        yield chat_line(_question(number))
+def _bounds(result: Result) -> list[Bound]:
+    case, refused = result.case, f"{result.total['refused_429']} ({result.refused_share:.2%})"
+    found = result.found_after_s
+    if case.name == "unknown":
+        soon = Bound(
+            "unknown: 90 % of the limit are used within 60 s",
+            f"{found and round(found, 1)} s",
+            bool(found is not None and found <= FOUND_WITHIN_S),
+        )
+    else:
+        soon = Bound(
+            f"{case.name}: at least {case.least_share:.0%} of the limit",
+            f"{result.share:.1%}",
+            result.share >= case.least_share,
+        )
+    if case.most_refused:
+        few = Bound(
+            f"{case.name}: fewer than {case.most_refused:.0%} of the calls are 429s",
+            refused,
+            result.refused_share < case.most_refused,
+        )
+    else:
+        few = Bound(f"{case.name}: no 429", refused, result.total["refused_429"] == 0)
+    return [soon, few]
 
 
-async def _peer(provider: SimulatedProvider, arguments: argparse.Namespace) -> None:
+async def _forebay(provider: SimulatedProvider, case: Case, workers: int) -> None:
+    rpm, tpm = case.configured
+    limits = {name: limit for name, limit in (("rpm", rpm), ("tpm", tpm)) if limit is not None}
+    async with on_rabbitmq(model("sim", provider.url, **limits), workers=workers) as installation:
+        client = installation.client
+        batch = await upload(client, (job("sim", question) for question in _questions(case)))
+        await all_answered(client, batch, within_s=900)
+
+
+async def _peer(provider: SimulatedProvider, case: Case, concurrency: int) -> None:
     plan = {
         "url": provider.url,
-        "rpm": arguments.rpm,
-        "tpm": arguments.tpm,
-        "concurrency": arguments.peer_concurrency,
-        "questions": [_question(number) for number in range(arguments.jobs)],
+        "rpm": case.rpm,
+        "tpm": case.tpm,
+        "concurrency": concurrency,
+        "questions": _questions(case),
     }
-    script = ROOT / "benchmarks" / "peers" / "litellm_router.py"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(script), stdin=asyncio.subprocess.PIPE, stdout=sys.stderr
+        sys.executable, str(PEER), stdin=asyncio.subprocess.PIPE, stdout=sys.stderr
     )
     await process.communicate(json.dumps(plan).encode())
 
 
-def _question(number: int) -> str:
-    return f"Question {number}: " + "what of it? " * (number % 40)
+def _questions(case: Case) -> list[str]:
+    return [f"Question {number}: " + "what of it? " * (number % 40) for number in range(case.jobs)]
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run(main, _arguments())

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from forebay.simulated_provider.counters import Contents, Tally
+from forebay.simulated_provider.counters import Arrivals, Contents, Tally
 from forebay.simulated_provider.limits import Limits, Meter
 
 
@@ -31,6 +31,7 @@ class Accounts:
         self._accounts: dict[tuple[str, str], Account] = {}
         self.total = Tally()
         self.contents = Contents()
+        self.arrivals = Arrivals()
 
     def of(self, key: str, model: str, now: float) -> Account:
         """Give the account of a key and model."""
@@ -52,7 +53,7 @@ class Accounts:
             if model in {None, called}:
                 account.meter.set(self._limits_of_model.get(called, self._limits), now)
 
-    def report(self, *, with_contents: bool) -> dict[str, Any]:
+    def report(self, *, with_contents: bool, with_arrivals: bool = False) -> dict[str, Any]:
         """Give all counts. A key is shown as the first 12 digits of its SHA-256."""
         accounts = [
             {"key": name_of(key), "model": model, **account.tally.report()}
@@ -61,6 +62,8 @@ class Accounts:
         report: dict[str, Any] = {"total": self.total.report(), "accounts": accounts}
         if with_contents:
             report["contents"] = self.contents.report()
+        if with_arrivals:
+            report["arrivals"] = self.arrivals.report()
         return report
 
 

@@ -68,8 +68,9 @@ class _Provider:
         return _json({"object": "list", "data": models})
 
     async def stats(self, http: web.Request) -> web.Response:
-        """GET /_simulator/stats; ``?contents=1`` adds the counts of each content."""
-        return _json(self._accounts.report(with_contents="contents" in http.query))
+        """GET /_simulator/stats; ``?contents=1`` adds the counts of each content, ``?arrivals=1`` when each call came."""
+        with_contents, with_arrivals = ("contents" in http.query, "arrivals" in http.query)
+        return _json(self._accounts.report(with_contents=with_contents, with_arrivals=with_arrivals))
 
     async def add_fault(self, http: web.Request) -> web.Response:
         """POST /_simulator/faults: one rule, as in ``faults.Fault``."""

@@ -60,6 +60,7 @@ class Calls:
 
     def _admit(self, key: str, asked: ChatRequest | EmbeddingRequest) -> Account:
         now = _now()
+        self._accounts.arrivals.add(now, asked.model, asked.text)
         account = self._accounts.of(key, asked.model, now)
         try:
             account.meter.admit(self._estimate(asked), now)

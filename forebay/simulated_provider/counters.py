@@ -8,6 +8,9 @@ Outcome = Literal["served", "refused_429", "failed", "aborted"]
 
 _WINDOW_S: Final = 60.0
 
+MOST_ARRIVALS: Final = 200_000
+"""Arrivals that are remembered; older ones are forgotten."""
+
 
 class MinuteWindow:
     """The calls and tokens admitted in the last 60 seconds, and the most that any 60 seconds saw."""
@@ -111,3 +114,19 @@ class Contents:
         return {
             digest.hex(): {"begun": begun, "answered": self._answered[digest]} for digest, begun in self._begun.items()
         }
+
+
+class Arrivals:
+    """When each call came, whatever came of it: the latest ``MOST_ARRIVALS``, oldest first."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._calls: deque[tuple[float, str, bytes]] = deque(maxlen=MOST_ARRIVALS)
+
+    def add(self, now: float, model: str, text: str) -> None:
+        """Note one, which asked ``model`` about ``text``. ``now``: seconds of this machine's monotonic clock."""
+        self._calls.append((now, model, hashlib.sha256(text.encode()).digest()))
+
+    def report(self) -> list[Any]:
+        """Give the moment, the model and the content's digest in hexadecimal of each."""
+        return [(at, model, digest.hex()) for at, model, digest in self._calls]

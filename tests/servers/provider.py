@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,22 @@ CHAT: Final = "/v1/chat/completions"
 _ROOT = Path(__file__).parents[2]
 _START_DEADLINE_S = 20.0
 _STOP_DEADLINE_S = 10.0
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A call that came to the provider, whatever came of it.
+
+    at: seconds of this machine's monotonic clock, which is also a test's ``loop.time()``.
+    """
+
+    at: float
+    model: str
+    content: str
+
+    def asks(self, text: str) -> bool:
+        """Tell whether its last user message was this text."""
+        return self.content == hashlib.sha256(text.encode()).hexdigest()
 
 
 class SimulatedProvider:
@@ -48,6 +65,11 @@ class SimulatedProvider:
         name = hashlib.sha256(key.encode()).hexdigest()[:12]
         accounts = (await self.stats())["accounts"]
         return next(account for account in accounts if (account["key"], account["model"]) == (name, model))
+
+    async def arrivals(self) -> list[Arrival]:
+        """Every call that came, oldest first."""
+        async with self._session.get(f"{self._control}/stats?arrivals=1") as response:
+            return [Arrival(*arrival) for arrival in (await response.json())["arrivals"]]
 
     async def calls_of(self, text: str) -> dict[str, int]:
         """How often a content was ``begun`` and ``answered``. A content is the last user message, or an input."""
