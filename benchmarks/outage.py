@@ -64,7 +64,7 @@ class Calls:
     @classmethod
     def of(cls, jobs: Sequence[Job]) -> "Calls":
         """Read them from the jobs; the first job came while all was well, so that the primary served it."""
-        primary = jobs[0]["served_by"]
+        primary = min(jobs, key=lambda found: str(found["created_at"]))["served_by"]
         attempts = [(moment(each["started"]), each["deployment"]) for found in jobs for each in found["attempts"]]
         return cls([at for at, deployment in attempts if deployment == primary], [at for at, _ in attempts])
 

@@ -17,6 +17,8 @@ CONCURRENCY = 32
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.hazard(10)
+@pytest.mark.hazard(11)
 async def test_a_killed_store_loses_no_job_and_lets_no_burst_at_the_provider_even_if_it_forgot_the_limits(
     lane: str, tmp_path: Path, rabbitmq_url: str
 ) -> None:

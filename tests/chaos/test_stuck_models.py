@@ -16,6 +16,7 @@ BACKLOG = 10 * CONCURRENCY
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.hazard(7)
 async def test_a_model_without_a_limit_to_speak_of_and_one_that_hangs_hold_back_no_other(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         hanging, well = [await stack.enter_async_context(simulated_provider()) for _ in range(2)]

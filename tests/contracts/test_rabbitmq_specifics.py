@@ -43,6 +43,7 @@ async def test_a_queue_that_was_deleted_is_made_again_by_the_next_publish(
     assert (await queue.depth(name)).ready == 1
 
 
+@pytest.mark.hazard(6)
 async def test_a_lost_binding_is_made_again_by_the_next_publish(
     queue: WorkQueue, channel: AbstractChannel, lane: str
 ) -> None:

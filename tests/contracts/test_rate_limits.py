@@ -57,6 +57,7 @@ async def rig(valkey_url: str) -> AsyncIterator[Rig]:
     await client.aclose()
 
 
+@pytest.mark.hazard(10)
 async def test_a_bucket_that_nothing_is_known_of_is_empty(rig: Rig) -> None:
     """Row 10: a restarted store causes no burst."""
     answer = await rig.limits().reserve(Candidates(LANE, (deployment(requests_per_minute=600),)), Wish("a", Cost()))
@@ -74,6 +75,7 @@ async def test_no_window_of_any_length_gets_more_than_its_share_and_one_bucket(r
     assert granted >= 100 * 0.02 * 99 - 1
 
 
+@pytest.mark.hazard(12)
 async def test_a_repeated_reservation_takes_nothing_more(rig: Rig) -> None:
     """Row 12: the reply was lost, and the script runs again."""
     limited = deployment(requests_per_minute=60)
@@ -86,6 +88,7 @@ async def test_a_repeated_reservation_takes_nothing_more(rig: Rig) -> None:
     assert isinstance(await rig.limits().reserve(Candidates(LANE, (limited,)), Wish("other", Cost())), Wait)
 
 
+@pytest.mark.hazard(15)
 async def test_a_dead_workers_slot_is_free_again_after_a_while(rig: Rig) -> None:
     """Row 15."""
     limited = deployment(max_parallel_requests=1, requests_per_minute=6_000)

@@ -197,6 +197,7 @@ async def test_an_entry_whose_reply_was_lost_comes_again_to_the_same_intake(
     await until_depth(queue, STANDARD, QueueDepth(0, 0))
 
 
+@pytest.mark.hazard(5)
 async def test_a_batch_whose_reply_was_lost_is_published_once(queue: StreamsWorkQueue) -> None:
     publisher: Publisher = queue._publisher
     parcels = [Parcel(queue_stream(STANDARD), message) for message in numbered(3)]

@@ -88,6 +88,7 @@ async def test_any_body_and_any_headers_arrive_byte_for_byte(queue: WorkQueue, l
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 1.0])
+@pytest.mark.hazard(6)
 async def test_a_message_that_no_queue_takes_is_refused(queue: WorkQueue, lane: str, delay_s: float) -> None:
     """Row 6: what is unroutable never counts as a success."""
     with pytest.raises(Unroutable):
@@ -151,6 +152,7 @@ async def test_what_is_given_back_goes_to_the_next_one(queue: WorkQueue, another
     await again.ack()
 
 
+@pytest.mark.hazard(9)
 async def test_a_long_delay_holds_back_no_short_one_and_neither_ends_early(queue: WorkQueue, lane: str) -> None:
     clock = SystemClock()
     name = QueueName(lane, STANDARD)
@@ -193,6 +195,7 @@ async def test_dead_letters_say_why_and_stay_to_be_seen(queue: WorkQueue, anothe
     assert len(await queue.dead_letters(1)) == 1
 
 
+@pytest.mark.hazard(8)
 async def test_each_class_gets_its_weight_of_the_turns(queue: WorkQueue, lane: str) -> None:
     backlog = {"interactive": 150, "standard": 50, "bulk": 20, "deferrable.24h": 10}
     names = {QueueName(lane, JobClass(job_class)): count for job_class, count in backlog.items()}

@@ -68,20 +68,27 @@ async def all_answered(client: AsyncClient, batch_id: str, within_s: float = 60.
     return jobs
 
 
-async def steadily(client: AsyncClient, jobs: Iterable[Job], per_second: float) -> list[Job]:
-    """Submit jobs one by one at an even rate; give them when all are finished."""
+async def steadily(
+    client: AsyncClient, jobs: Iterable[Job], per_second: float, done: list[Job] | None = None
+) -> list[Job]:
+    """Submit jobs one by one at an even rate; give them when all are finished. Each joins ``done`` when it is."""
     loop = asyncio.get_running_loop()
-    begun, asked = loop.time(), list[asyncio.Task[Job]]()
-    for number, each in enumerate(jobs):
-        await asyncio.sleep(begun + number / per_second - loop.time())
-        asked.append(asyncio.create_task(ask(client, each)))
-    return await asyncio.gather(*asked)
+    begun, finished = loop.time(), [] if done is None else done
+    async with asyncio.TaskGroup() as asking:
+        for number, each in enumerate(jobs):
+            await asyncio.sleep(begun + number / per_second - loop.time())
+            asking.create_task(_ask_into(finished, client, each))
+    return finished
 
 
 async def ask(client: AsyncClient, asked: Job) -> Job:
     """Submit one job; give it when it is finished."""
     accepted = await client.submit(asked, uuid.uuid4().hex)
     return await client.wait_for_job(accepted["id"])
+
+
+async def _ask_into(finished: list[Job], client: AsyncClient, asked: Job) -> None:
+    finished.append(await ask(client, asked))
 
 
 def waited_s(found: Job) -> float:

@@ -50,6 +50,7 @@ async def cluster(tmp_path: Path, restartable_rabbitmq: RestartableRabbitMQ) -> 
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.hazard(1)
 async def test_a_killed_worker_loses_no_job_and_repeats_only_calls_in_flight(cluster: Cluster) -> None:
     batch_id = await submit(cluster.client, JOBS)
     await progressed(cluster.client, batch_id, 0.3)
@@ -69,6 +70,7 @@ async def test_a_restarted_rabbitmq_loses_no_job_and_repeats_only_calls_in_fligh
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.hazard(32)
 async def test_a_worker_told_to_stop_ends_its_calls_and_leaves_the_rest(cluster: Cluster) -> None:
     batch_id = await submit(cluster.client, JOBS)
     await progressed(cluster.client, batch_id, 0.2)

@@ -4,6 +4,7 @@ import asyncio
 import socket
 
 import orjson
+import pytest
 
 from producer_api.schemas import ModelList
 from producer_api.server import listen
@@ -19,6 +20,7 @@ async def test_it_is_alive_and_ready_without_a_key(api: Api) -> None:
         assert (answer.status, answer.json) == (200, {"status": "ok"})
 
 
+@pytest.mark.hazard(11)
 async def test_it_is_alive_but_not_ready_while_its_servers_are_away(private_valkey: PrivateValkey) -> None:
     async with running_api(private_valkey.url) as api:
         await private_valkey.kill()

@@ -64,6 +64,7 @@ async def test_a_job_is_answered_priced_stored_and_only_then_acknowledged(rig: R
     assert await rig.waiting(spec) == 0
 
 
+@pytest.mark.hazard(1)
 async def test_a_crash_between_the_stored_result_and_the_acknowledgement_pays_once(rig: Rig) -> None:
     spec = await rig.submit("Pay once", cache=CachePolicy(CacheMode.OFF))
     delivery = await rig.take()
@@ -88,6 +89,7 @@ async def test_a_crash_before_the_acknowledgement_of_a_failed_job_keeps_its_dead
     assert await rig.waiting(spec) == 0
 
 
+@pytest.mark.hazard(2)
 async def test_a_paused_workers_late_result_is_dropped(rig: Rig) -> None:
     """Row 2: its lease is over, another ran the job, and only then does it finish."""
     spec = await rig.submit("Slow", cache=CachePolicy(CacheMode.OFF))
@@ -116,6 +118,7 @@ async def test_a_job_held_by_a_living_worker_comes_back_later(rig: Rig) -> None:
     assert (await rig.job(spec)).status is JobStatus.SUCCEEDED
 
 
+@pytest.mark.hazard(3)
 async def test_a_job_that_loses_every_worker_ends_in_the_dead_letters_and_harms_no_other(rig: Rig) -> None:
     """Row 3: one poison message, nine good ones."""
     poison = await rig.submit("poison")
@@ -133,6 +136,7 @@ async def test_a_job_that_loses_every_worker_ends_in_the_dead_letters_and_harms_
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"v": 9}', b'{"v": 1, "spec": {}}', b"\xff\x00"])
+@pytest.mark.hazard(4)
 async def test_a_malformed_message_goes_to_the_dead_letters_at_once(rig: Rig, body: bytes) -> None:
     """Row 4."""
     queue = QueueName("sim", JobClass("standard"))

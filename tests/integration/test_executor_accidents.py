@@ -53,6 +53,7 @@ class SlowToTell(RedisJobStore):
         return claim
 
 
+@pytest.mark.hazard(5)
 async def test_a_message_that_came_twice_at_once_makes_one_call(rig: Rig, client: Redis) -> None:
     store = SlowToTell(client)
     executor = replace(rig, parts=replace(rig.parts, store=store)).executor()

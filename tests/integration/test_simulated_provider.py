@@ -267,3 +267,16 @@ async def test_rates_from_the_start_strike_their_share(http: aiohttp.ClientSessi
         statuses = [(await ask(http, provider)).status for _ in range(40)]
     assert set(statuses) == {200, 500}
     assert 8 <= statuses.count(500) <= 32
+
+
+async def test_every_call_is_remembered_with_its_moment_and_model_the_refused_ones_too(
+    http: aiohttp.ClientSession, provider: SimulatedProvider
+) -> None:
+    begun = asyncio.get_running_loop().time()
+    await provider.limits(rpm=0)
+    await ask(http, provider, "refused")
+    await provider.limits(rpm=None)
+    await ask(http, provider, "served")
+    first, second = await provider.arrivals()
+    assert (first.asks("refused"), second.asks("served"), first.model) == (True, True, MODEL)
+    assert begun <= first.at <= second.at <= asyncio.get_running_loop().time()

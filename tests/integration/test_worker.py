@@ -88,6 +88,7 @@ async def test_what_outlives_the_grace_is_given_back(rig: Rig) -> None:
     assert await rig.waiting(spec) == 1
 
 
+@pytest.mark.hazard(7)
 async def test_a_lane_that_is_closed_for_long_gives_its_jobs_back_and_rests(rig: Rig) -> None:
     await rig.provider.faults("status", status=429, retry_after_s=30, count=1)
     await rig.submit("Slow down")
@@ -123,6 +124,7 @@ async def test_an_error_of_our_own_ends_one_job_and_no_other(rig: Rig) -> None:
         await becomes(rig, good, JobStatus.SUCCEEDED)
 
 
+@pytest.mark.hazard(11)
 async def test_an_answer_that_was_paid_for_outlives_an_absent_store(private_valkey: PrivateValkey) -> None:
     """Row 11: the worker keeps what it has, starts nothing new, and goes on when the store is back."""
     async with worker_rig(private_valkey.url, RetryPolicy()) as rig:

@@ -54,6 +54,7 @@ async def test_a_batch_that_was_never_opened_is_not_there(store: JobStore) -> No
     assert await store.batch(TEAM, "batch_1") is None
 
 
+@pytest.mark.hazard(29)
 async def test_a_team_sees_no_batch_of_another(store: JobStore) -> None:
     await store.open_batch(a_batch(team="a"))
     assert await store.batch("b", "batch_1") is None

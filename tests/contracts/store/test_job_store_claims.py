@@ -267,6 +267,7 @@ async def test_a_job_is_gone_after_its_retention(client: Client) -> None:
     await eventually(is_gone)
 
 
+@pytest.mark.hazard(29)
 async def test_a_team_sees_no_job_of_another(store: JobStore) -> None:
     teams = ["acme", "acme2", "a{c}me", "}{", "", "%", "acme:job", "ACME", "ünïcode"]
     specs = [await queued(store, a_spec(team=team)) for team in teams]

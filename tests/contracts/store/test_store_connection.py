@@ -35,6 +35,7 @@ async def _refused_in_time(store: JobStore) -> None:
     assert clock.monotonic() - begin < _GENEROUSLY_S
 
 
+@pytest.mark.hazard(14)
 async def test_cancelled_calls_never_yield_anothers_reply(client: Client) -> None:
     cache, chance = RedisAnswerCache(client), random.Random(14)
     keys = [CacheKey(TEAM, str(number)) for number in range(40)]

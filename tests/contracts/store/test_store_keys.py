@@ -122,6 +122,7 @@ def _all_scripts() -> dict[str, str]:
     return {value.sha: value.name for value in vars(scripts).values() if isinstance(value, Script)}
 
 
+@pytest.mark.hazard(13)
 async def test_keys_of_one_script_share_a_slot(server_client: Redis) -> None:
     calls = [words for is_lua, words in await _watched(server_client) if not is_lua and words[0].startswith("EVAL")]
     known = _all_scripts()
@@ -132,6 +133,7 @@ async def test_keys_of_one_script_share_a_slot(server_client: Redis) -> None:
         assert len({key_slot(key.encode()) for key in keys}) == 1, (known[words[1]], keys)
 
 
+@pytest.mark.hazard(13)
 async def test_a_script_touches_only_the_keys_it_declares(server_client: Redis) -> None:
     await _do_everything(server_client)  # teaches the server all scripts, so that each call is an EVALSHA
     await server_client.flushdb()

@@ -5,8 +5,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shared.adapters.redis.connection import Client, connect
+from shared.adapters.redis.rate_limits import RedisRateLimits
 from shared.domain.job import JobStatus
 from shared.domain.job_store import Acceptance, Batch, ClaimResult, JobStore
+from shared.domain.rate_limit import Cost, Reservation, Sighting, Wait, Wish
+from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment
+from tests.clock import ManualClock
 from tests.contracts.store.examples import (
     ATTEMPT,
     FAILED_ATTEMPT,
@@ -20,6 +24,14 @@ from tests.contracts.store.examples import (
 )
 from tests.contracts.store.servers import StoreServer
 from tests.servers.proxy import Proxy, proxy_to, tcp
+
+LIMITED = Deployment(
+    "d1",
+    "sim",
+    "openai/m",
+    ClientKind.HTTP,
+    limits=ConfiguredLimits(requests_per_minute=6_000, tokens_per_minute=600_000),
+)
 
 
 @pytest.fixture
@@ -130,3 +142,41 @@ async def test_a_batch_is_opened_and_closed_once(store: JobStore, proxy: Proxy) 
     assert opened == a_batch()
     assert closed.finished_at is not None
     assert await store.close_batch(TEAM, "batch_1") == closed
+
+
+async def _reserved(limits: RedisRateLimits, clock: ManualClock, cost: Cost) -> Reservation:
+    """Reserve on a bucket that has had the time to fill."""
+    wish = Wish("once", cost)
+    assert isinstance(await limits.reserve("sim", (LIMITED,), wish), Wait)
+    clock.seconds += 60
+    granted = await limits.reserve("sim", (LIMITED,), wish)
+    assert isinstance(granted, Reservation)
+    return granted
+
+
+async def _levels(limits: RedisRateLimits) -> tuple[float, ...]:
+    [state] = await limits.look("sim", (LIMITED,))
+    return state.levels
+
+
+@pytest.mark.hazard(12)
+async def test_capacity_is_reserved_once(client: Client, proxy: Proxy) -> None:
+    clock = ManualClock()
+    limits = RedisRateLimits(client, clock.now)
+    await limits.reserve("sim", (LIMITED,), Wish("first look", Cost()))
+    clock.seconds += 60
+    full = await _levels(limits)
+    proxy.cut_the_next_reply()
+    assert isinstance(await limits.reserve("sim", (LIMITED,), Wish("once", Cost(1, 100, 200))), Reservation)
+    assert await _levels(limits) == (full[0] - 1, full[1] - 300)
+
+
+@pytest.mark.hazard(12)
+async def test_a_reservation_is_settled_once(client: Client, proxy: Proxy) -> None:
+    clock = ManualClock()
+    limits = RedisRateLimits(client, clock.now)
+    reservation = await _reserved(limits, clock, Cost(1, 100, 200))
+    before = await _levels(limits)
+    proxy.cut_the_next_reply()
+    await limits.settle(reservation, Cost(1, 100, 50), Sighting())
+    assert await _levels(limits) == (before[0], before[1] + 150)
