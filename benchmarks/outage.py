@@ -29,6 +29,8 @@ from tests.servers.provider import SimulatedProvider, simulated_provider
 from tests.servers.proxy import Proxy, proxy_to, tcp
 
 ALLOWED_FAILS: Final = 3
+"""Failures in a row that are borne; one more opens the breaker."""
+
 COOLDOWN_S: Final = 5.0
 LONGEST_COOLDOWN_S: Final = 60.0
 ON_THE_WAY_S: Final = 0.25
@@ -142,7 +144,7 @@ def _probes(after_s: float) -> int:
 def _allowed(phase: Phase, down_since: float, rate: float) -> int:
     probes = _probes(phase.ended - down_since) - _probes(phase.begun - down_since)
     is_first = phase.begun == down_since
-    return probes + (ALLOWED_FAILS + math.ceil(rate * ON_THE_WAY_S) if is_first else 0)
+    return probes + (ALLOWED_FAILS + 1 + math.ceil(rate * ON_THE_WAY_S) if is_first else 0)
 
 
 def _show_phases(phases: Sequence[Phase], calls: Calls, arguments: argparse.Namespace) -> None:

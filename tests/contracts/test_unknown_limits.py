@@ -7,13 +7,15 @@ import pytest
 
 from shared.adapters.redis.connection import connect
 from shared.adapters.redis.rate_limits import RedisRateLimits
-from shared.domain.rate_limit import Cost, Reservation, Sighting, Wish
+from shared.domain.circuit import Health
+from shared.domain.rate_limit import CallEnd, Cost, Wish
+from shared.domain.reservations import Candidates, Reservation
 from shared.domain.routing import ClientKind, Deployment
 from tests.clock import ManualClock
 
 LANE = "gpt-4o"
 STEP_S = 0.02
-UNKNOWN = Deployment("d1", LANE, "openai/gpt-4o", ClientKind.HTTP, timeout_s=10)
+UNKNOWN = Candidates(LANE, (Deployment("d1", LANE, "openai/gpt-4o", ClientKind.HTTP, timeout_s=10),))
 
 
 class Provider:
@@ -59,13 +61,11 @@ async def test_an_unknown_limit_is_found_within_a_minute_and_used_with_few_refus
     provider, numbers, begun = Provider(per_second, clock), itertools.count(), clock.now()
     while clock.now() < begun + 120:
         clock.seconds += STEP_S
-        while isinstance(
-            granted := await limits.reserve(LANE, (UNKNOWN,), Wish(f"w{next(numbers)}", Cost())), Reservation
-        ):
+        while isinstance(granted := await limits.reserve(UNKNOWN, Wish(f"w{next(numbers)}", Cost())), Reservation):
             if refused_for := provider.refuses_for():
                 await limits.refuse(granted, refused_for)
             else:
-                await limits.settle(granted, Cost(), Sighting())
+                await limits.settle(granted, Cost(), CallEnd(Health.GOOD))
     second_minute = sum(at >= begun + 60 for at in provider.served_at)
     assert second_minute >= 0.9 * 60 * per_second
     assert provider.refused <= 0.01 * (provider.refused + len(provider.served_at)) + per_second

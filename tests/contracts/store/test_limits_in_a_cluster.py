@@ -4,7 +4,9 @@ import pytest
 
 from shared.adapters.redis.connection import Client
 from shared.adapters.redis.rate_limits import RedisRateLimits
-from shared.domain.rate_limit import Cost, Reservation, Sighting, Wait, Wish
+from shared.domain.circuit import Health
+from shared.domain.rate_limit import CallEnd, Cost, Wish
+from shared.domain.reservations import Candidates, Reservation, Wait
 from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment
 from tests.clock import ManualClock
 
@@ -21,12 +23,12 @@ PAIR = tuple(
 async def test_a_lane_of_two_deployments_is_limited_alike_on_a_server_and_in_a_cluster(client: Client) -> None:
     clock = ManualClock()
     limits = RedisRateLimits(client, clock.now)
-    assert isinstance(await limits.reserve(LANE, PAIR, Wish("early", Cost())), Wait)
+    assert isinstance(await limits.reserve(Candidates(LANE, PAIR), Wish("early", Cost())), Wait)
     clock.seconds += 60
-    granted = [await limits.reserve(LANE, PAIR, Wish(f"w{number}", Cost())) for number in range(3)]
+    granted = [await limits.reserve(Candidates(LANE, PAIR), Wish(f"w{number}", Cost())) for number in range(3)]
     first, second = [answer for answer in granted if isinstance(answer, Reservation)]
     assert [first.deployment.id, second.deployment.id] == ["d1", "d2"]
-    await limits.settle(first, Cost(), Sighting())
+    await limits.settle(first, Cost(), CallEnd(Health.GOOD))
     await limits.refuse(second, 5.0)
     states = await limits.look(LANE, PAIR)
     assert [dict(state.held) for state in states] == [{}, {}]

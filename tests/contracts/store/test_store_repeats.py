@@ -6,9 +6,11 @@ import pytest
 
 from shared.adapters.redis.connection import Client, connect
 from shared.adapters.redis.rate_limits import RedisRateLimits
+from shared.domain.circuit import Health
 from shared.domain.job import JobStatus
 from shared.domain.job_store import Acceptance, Batch, ClaimResult, JobStore
-from shared.domain.rate_limit import Cost, Reservation, Sighting, Wait, Wish
+from shared.domain.rate_limit import CallEnd, Cost, Wish
+from shared.domain.reservations import Candidates, Reservation, Wait
 from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment
 from tests.clock import ManualClock
 from tests.contracts.store.examples import (
@@ -32,6 +34,7 @@ LIMITED = Deployment(
     ClientKind.HTTP,
     limits=ConfiguredLimits(requests_per_minute=6_000, tokens_per_minute=600_000),
 )
+CANDIDATES = Candidates("sim", (LIMITED,))
 
 
 @pytest.fixture
@@ -147,9 +150,9 @@ async def test_a_batch_is_opened_and_closed_once(store: JobStore, proxy: Proxy) 
 async def _reserved(limits: RedisRateLimits, clock: ManualClock, cost: Cost) -> Reservation:
     """Reserve on a bucket that has had the time to fill."""
     wish = Wish("once", cost)
-    assert isinstance(await limits.reserve("sim", (LIMITED,), wish), Wait)
+    assert isinstance(await limits.reserve(CANDIDATES, wish), Wait)
     clock.seconds += 60
-    granted = await limits.reserve("sim", (LIMITED,), wish)
+    granted = await limits.reserve(CANDIDATES, wish)
     assert isinstance(granted, Reservation)
     return granted
 
@@ -163,11 +166,11 @@ async def _levels(limits: RedisRateLimits) -> tuple[float, ...]:
 async def test_capacity_is_reserved_once(client: Client, proxy: Proxy) -> None:
     clock = ManualClock()
     limits = RedisRateLimits(client, clock.now)
-    await limits.reserve("sim", (LIMITED,), Wish("first look", Cost()))
+    await limits.reserve(CANDIDATES, Wish("first look", Cost()))
     clock.seconds += 60
     full = await _levels(limits)
     proxy.cut_the_next_reply()
-    assert isinstance(await limits.reserve("sim", (LIMITED,), Wish("once", Cost(1, 100, 200))), Reservation)
+    assert isinstance(await limits.reserve(CANDIDATES, Wish("once", Cost(1, 100, 200))), Reservation)
     assert await _levels(limits) == (full[0] - 1, full[1] - 300)
 
 
@@ -178,5 +181,5 @@ async def test_a_reservation_is_settled_once(client: Client, proxy: Proxy) -> No
     reservation = await _reserved(limits, clock, Cost(1, 100, 200))
     before = await _levels(limits)
     proxy.cut_the_next_reply()
-    await limits.settle(reservation, Cost(1, 100, 50), Sighting())
+    await limits.settle(reservation, Cost(1, 100, 50), CallEnd(Health.GOOD))
     assert await _levels(limits) == (before[0], before[1] + 150)
