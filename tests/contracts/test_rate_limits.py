@@ -286,6 +286,7 @@ async def test_when_all_are_down_the_wait_says_so(rig: Rig) -> None:
     assert answer.seconds == pytest.approx(5.0)
 
 
+@pytest.mark.hazard(18)
 async def test_what_is_back_is_called_by_one_probe_then_two_then_more(rig: Rig) -> None:
     """Row 18: after an outage no herd comes, though the bucket is full and a thousand jobs wait."""
     only = Candidates(LANE, (deployment(requests_per_minute=60_000),))
@@ -303,6 +304,7 @@ async def test_what_is_back_is_called_by_one_probe_then_two_then_more(rig: Rig) 
     assert at_once[-1] >= 400
 
 
+@pytest.mark.hazard(19)
 async def test_a_clients_own_faults_never_open_a_breaker(rig: Rig) -> None:
     """Row 19: nor does one deployment's breaker touch another's, though they serve the same model."""
     pair = (deployment("d1", requests_per_minute=6_000), deployment("d2", requests_per_minute=6_000))

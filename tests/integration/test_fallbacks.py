@@ -51,6 +51,7 @@ async def test_the_first_answer_ends_the_walk(rig: Rig) -> None:
     ]
 
 
+@pytest.mark.hazard(17)
 async def test_when_nobody_answers_the_job_comes_back_and_each_is_tried_as_often_as_allowed(rig: Rig) -> None:
     spec = await rig.submit("Nobody")
     await rig.provider.faults("status", status=503)

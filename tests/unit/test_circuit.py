@@ -58,6 +58,7 @@ def test_calls_from_before_the_outage_that_hang_still_keep_no_probe_back() -> No
     assert opened(100).wait_s([99.0] * 50, 105) == 0
 
 
+@pytest.mark.hazard(18)
 def test_each_failed_probe_doubles_the_cooldown_up_to_its_bound() -> None:
     circuit, now, cooldowns = opened(100), 100.0, []
     for _ in range(6):

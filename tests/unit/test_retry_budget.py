@@ -1,3 +1,5 @@
+import pytest
+
 from shared.domain.retry_budget import ALWAYS_PER_S, MOST_SAVED, PER_FIRST_ATTEMPT, RetryBudget
 
 
@@ -6,6 +8,7 @@ def test_a_few_failures_are_retried_at_once() -> None:
     assert [budget.delay_s(0.0) for _ in range(int(MOST_SAVED))] == [0.0] * int(MOST_SAVED)
 
 
+@pytest.mark.hazard(17)
 def test_when_everything_fails_retries_add_only_their_share_and_a_trickle() -> None:
     budget = RetryBudget()
     seconds, begun = 100, 0

@@ -1,7 +1,6 @@
 from collections import Counter
 from itertools import cycle
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,7 +46,6 @@ def test_shares_are_as_the_weights_say(weights: dict[Priority, int]) -> None:
     assert all(abs(served[job_class] - rounds * weights[job_class.priority]) <= 2 for job_class in MAIN)
 
 
-@pytest.mark.hazard(8)
 def test_the_lowest_class_gets_a_turn_in_every_round() -> None:
     turns = Turns(DEFAULT_WEIGHTS)
     rounds = [serve(turns, MAIN, sum(DEFAULT_WEIGHTS.values())) for _ in range(20)]
