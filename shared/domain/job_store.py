@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from shared.domain.job import Attempt, Job, JobSpec, JobStatus, Outcome
-from shared.domain.lanes import Priority
+from shared.domain.lanes import JobClass, Priority
 
 DEFAULT_RETENTION_S: Final = 7 * 86_400.0
 """Seconds a finished job is kept: longer than the last webhook attempt (75.6 h) may take."""
@@ -30,12 +30,14 @@ class NewJob:
 
     message: the encoded envelope, kept until the publish is confirmed, so that a stranded job can be published.
     outcome: set when the job is finished at once, by a cached answer; then ``message`` is not kept.
+    counted_in: the class in whose backlog of its team the job counts until it is final; None, or with an outcome: in none.
     """
 
     spec: JobSpec
     message: bytes
     idempotency: IdempotencyKey | None = None
     outcome: Outcome | None = None
+    counted_in: JobClass | None = None
 
 
 class Acceptance(StrEnum):
@@ -50,11 +52,16 @@ class Acceptance(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The answer to one ``NewJob``. ``status`` is that of the job named, so a repeat knows what is left to do."""
+    """The answer to one ``NewJob``.
+
+    status: that of the job named, so a repeat knows what is left to do.
+    backlog: the team's unfinished jobs in the lane and the class that the job counts in, itself included; 0: in none.
+    """
 
     acceptance: Acceptance
     job_id: str
     status: JobStatus
+    backlog: int = 0
 
 
 class ClaimResult(StrEnum):
@@ -141,6 +148,10 @@ class JobStore(Protocol):
 
     async def accept(self, jobs: Sequence[NewJob]) -> list[Accepted]:
         """Record new jobs as ``accepted`` (or finished, if they have an outcome), each atomically, in order."""
+        ...
+
+    async def earlier(self, team: str, key: IdempotencyKey) -> Accepted | None:
+        """Give what ``accept`` would find of an idempotency key, without its backlog; None: it was not used yet."""
         ...
 
     async def mark_queued(self, team: str, specs: Sequence[JobSpec]) -> None:

@@ -5,10 +5,11 @@ from typing import Final
 
 from shared.adapters.redis import scripts
 from shared.adapters.redis.codec import encode_outcome
-from shared.adapters.redis.keys import FEED, TEAMS, of_team
+from shared.adapters.redis.keys import FEED, TEAMS, backlog_field, of_team
 from shared.adapters.redis.round_trips import RoundTrips, ScriptCall
 from shared.domain.job import JobSpec, JobStatus
-from shared.domain.job_store import Acceptance, Accepted, NewJob, Stranded
+from shared.domain.job_store import Acceptance, Accepted, IdempotencyKey, NewJob, Stranded
+from shared.domain.lanes import QueueName
 from shared.wire.envelope import encode_spec
 
 AT_ONCE: Final = 500
@@ -29,6 +30,15 @@ class JobAdmission:
         for start in range(0, len(jobs), AT_ONCE):
             accepted += await self._accept(jobs[start : start + AT_ONCE])
         return accepted
+
+    async def earlier(self, team: str, key: IdempotencyKey) -> Accepted | None:
+        """Give the job that an idempotency key stands for; None: none yet."""
+        found = await self._server.send(("HMGET", of_team(team).idempotency(key.key), "job", "digest"))
+        if found[0] is None:
+            return None
+        job_id, digest = (value.decode() for value in found)
+        [status] = await self._statuses([(team, job_id)])
+        return Accepted(Acceptance.REPEATED if digest == key.body_digest else Acceptance.CONFLICT, job_id, status)
 
     async def mark_queued(self, team: str, specs: Sequence[JobSpec]) -> None:
         """Note confirmed publishes, ``AT_ONCE`` of them in a round trip."""
@@ -55,14 +65,14 @@ class JobAdmission:
         note_teams = [("SADD", TEAMS, *waiting)] if waiting else []
         replies = await self._server.run_all([self._acceptance_of(job) for job in jobs], before=note_teams)
         answers = [
-            (job.spec.team, Acceptance(acceptance.decode()), job_id.decode(), status.decode())
-            for job, (acceptance, job_id, status) in zip(jobs, replies, strict=True)
+            (job.spec.team, Acceptance(acceptance.decode()), job_id.decode(), status.decode(), int(backlog))
+            for job, (acceptance, job_id, status, backlog) in zip(jobs, replies, strict=True)
         ]
-        earlier = list({(team, job_id) for team, _, job_id, status in answers if not status})
+        earlier = list({(team, job_id) for team, _, job_id, status, _ in answers if not status})
         statuses = dict(zip(earlier, await self._statuses(earlier), strict=True))
         return [
-            Accepted(acceptance, job_id, JobStatus(status) if status else statuses[team, job_id])
-            for team, acceptance, job_id, status in answers
+            Accepted(acceptance, job_id, JobStatus(status) if status else statuses[team, job_id], backlog)
+            for team, acceptance, job_id, status, backlog in answers
         ]
 
     def _acceptance_of(self, job: NewJob) -> ScriptCall:
@@ -70,7 +80,11 @@ class JobAdmission:
         status = JobStatus.ACCEPTED if outcome is None else outcome.status
         payload = job.message if outcome is None else encode_outcome(outcome)
         names = keys.of_job(spec.id, spec.batch_id)
-        arguments = [spec.id, status.value, encode_spec(spec), spec.priority.value, payload, self._retention_ms, FEED]
+        counted_as = "" if job.counted_in is None else backlog_field(QueueName(spec.lane, job.counted_in))
+        arguments = [
+            *(spec.id, status.value, encode_spec(spec), spec.priority.value, payload, self._retention_ms, FEED),
+            counted_as,
+        ]
         if job.idempotency is not None:
             names.append(keys.idempotency(job.idempotency.key))
             arguments.append(job.idempotency.body_digest)

@@ -24,6 +24,7 @@ from shared.domain.job_store import (
     Batch,
     Claim,
     ClaimResult,
+    IdempotencyKey,
     JobFilter,
     JobPage,
     NewJob,
@@ -46,6 +47,10 @@ class RedisJobStore:
     async def accept(self, jobs: Sequence[NewJob]) -> list[Accepted]:
         """Record new jobs; a long list travels in several round trips, so it may be recorded in part."""
         return await self._admission.accept(jobs)
+
+    async def earlier(self, team: str, key: IdempotencyKey) -> Accepted | None:
+        """Give the job that an idempotency key stands for; None: none yet."""
+        return await self._admission.earlier(team, key)
 
     async def mark_queued(self, team: str, specs: Sequence[JobSpec]) -> None:
         """Note confirmed publishes."""

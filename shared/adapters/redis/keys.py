@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from shared.domain.allowances import Owner
 from shared.domain.answer_cache import CacheKey
+from shared.domain.lanes import QueueName
 
 TEAMS: Final = "forebay:teams"
 """The set of all teams that ever submitted a job."""
@@ -30,6 +31,9 @@ API_KEY_HASHES: Final = "forebay:{keys}:hashes"
 
 API_KEY_INDEX: Final = "forebay:{keys}:index"
 """A sorted set of the ids of all API keys, all with score 0."""
+
+PAUSED_LANES: Final = "forebay:paused-lanes"
+"""The set of the lanes that an administrator has paused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,11 @@ class TeamKeys:
         """A sorted set of the ids of finished jobs, by the moment their retention ends."""
         return f"{self.prefix}expiring"
 
+    @property
+    def backlog(self) -> str:
+        """A hash: the team's unfinished jobs, counted by ``backlog_field``."""
+        return f"{self.prefix}backlog"
+
     def idempotency(self, key: str) -> str:
         """A hash: the job that a client's idempotency key stands for. Hashed, because clients choose the length."""
         return f"{self.prefix}idempotency:{_digest(key)}"
@@ -79,7 +88,7 @@ class TeamKeys:
 
     def of_job(self, job_id: str, batch_id: str | None) -> list[str]:
         """The keys that every script about one job gets first, in the order that ``lua/prelude.lua`` documents."""
-        keys = [self.job(job_id), self.index, self.accepted, self.expiring]
+        keys = [self.job(job_id), self.index, self.accepted, self.expiring, self.backlog]
         return keys if batch_id is None else [*keys, self.batch(batch_id), self.batch_jobs(batch_id)]
 
 
@@ -87,6 +96,11 @@ class TeamKeys:
 def of_team(team: str) -> TeamKeys:
     """Give the keys of a team."""
     return TeamKeys(f"forebay:{{{_escaped(team)}}}:")
+
+
+def backlog_field(queue: QueueName) -> str:
+    """Give the field of a team's backlog that counts the jobs of a class of a lane, the surplus ones included."""
+    return f"{queue.job_class.sibling.name}:{queue.lane}"
 
 
 def answer(key: CacheKey) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -22,7 +23,8 @@ from shared.domain.answer_cache import CachedAnswer, CacheKey
 from shared.domain.api_keys import ApiKey
 from shared.domain.circuit import Health
 from shared.domain.job import Attribution, JobStatus
-from shared.domain.job_store import JobFilter
+from shared.domain.job_store import JobFilter, NewJob
+from shared.domain.lanes import JobClass
 from shared.domain.rate_limit import CallEnd, Cost, Wish
 from shared.domain.reservations import Candidates, Reservation, Wait
 from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment
@@ -43,13 +45,17 @@ async def server_client(private_server: StoreServer) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
+def counted(job: NewJob) -> NewJob:
+    return replace(job, counted_in=JobClass("bulk"))
+
+
 async def _do_everything(client: Redis) -> None:
     brief, store = RedisJobStore(client, retention_s=0.001), RedisJobStore(client)
     await brief.accept([new(a_spec(), outcome=SUCCESS)])  # for the others to sweep away
     await store.open_batch(a_batch())
     run, released, cancelled, at_once = (a_spec(batch_id="batch_1") for _ in range(4))
     alone, stranded = a_spec(), a_spec()
-    await store.accept([new(spec, key=spec.id) for spec in (run, released, cancelled, alone)])
+    await store.accept([counted(new(spec, key=spec.id)) for spec in (run, released, cancelled, alone)])
     await store.accept([new(run, key=run.id), new(a_spec(), key=run.id, digest="d2"), new(at_once, outcome=SUCCESS)])
     await store.accept([new(stranded)])
     await store.mark_queued(TEAM, [run, released, cancelled, alone])

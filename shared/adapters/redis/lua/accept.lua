@@ -8,22 +8,28 @@
 -- ARGV[5]  the message if the status is accepted, else the outcome (JSON)
 -- ARGV[6]  retention in milliseconds
 -- ARGV[7]  channel of the feed
--- ARGV[8]  digest of the body, only with an idempotency key
--- Returns  {'new', id, status}, or {'repeated' | 'conflict', id of the first job, ''}
+-- ARGV[8]  the field of the team's backlog that the job counts in, or '' if it counts in none
+-- ARGV[9]  digest of the body, only with an idempotency key
+-- Returns  {'new', id, status, backlog}, or {'repeated' | 'conflict', id of the first job, '', backlog};
+--          the backlog is the count of that field then
 
-local id, status, spec, priority, payload, retention_ms, channel, digest = unpack(ARGV)
+local id, status, spec, priority, payload, retention_ms, channel, counted_as, digest = unpack(ARGV)
 local idempotency = digest and KEYS[#KEYS]
+
+local function backlog()
+  return counted_as ~= '' and redis.call('HGET', KEYS[5], counted_as) or '0'
+end
 
 if idempotency then
   local first, its_digest = unpack(redis.call('HMGET', idempotency, 'job', 'digest'))
   if first and first ~= id then
-    return { its_digest == digest and 'repeated' or 'conflict', first, '' }
+    return { its_digest == digest and 'repeated' or 'conflict', first, '', backlog() }
   end
 end
 
 local known = redis.call('HGET', KEYS[1], 'status')
 if known then
-  return { 'new', id, known }
+  return { 'new', id, known, backlog() }
 end
 
 if idempotency then
@@ -32,14 +38,18 @@ if idempotency then
 end
 write_record(id, spec, priority)
 if has_batch() then
-  redis.call('HINCRBY', KEYS[5], 'total', 1)
-  redis.call('HDEL', KEYS[5], 'finished_at') -- an upload that was cut, and closed so, goes on
-  keep_batch(KEYS[5], KEYS[6], 2 * retention_ms)
+  redis.call('HINCRBY', KEYS[6], 'total', 1)
+  redis.call('HDEL', KEYS[6], 'finished_at') -- an upload that was cut, and closed so, goes on
+  keep_batch(KEYS[6], KEYS[7], 2 * retention_ms)
 end
 if status == 'accepted' then
   redis.call('HSET', KEYS[1], 'status', status, 'message', payload)
   redis.call('ZADD', KEYS[3], now_text(), id)
+  if counted_as ~= '' then
+    redis.call('HSET', KEYS[1], 'counted_as', counted_as)
+    redis.call('HINCRBY', KEYS[5], counted_as, 1)
+  end
 else
   end_job(id, status, payload, retention_ms, channel)
 end
-return { 'new', id, status }
+return { 'new', id, status, backlog() }

@@ -5,8 +5,9 @@
 --   KEYS[2] the team's jobs           (sorted set, all scores 0)
 --   KEYS[3] the team's accepted jobs  (sorted set by time)
 --   KEYS[4] the team's expiring jobs  (sorted set by time)
---   KEYS[5] the job's batch           (hash)                    only if it has a batch
---   KEYS[6] the batch's jobs          (sorted set, all scores 0)  only if it has a batch
+--   KEYS[5] the team's backlog        (hash: unfinished jobs by class and lane)
+--   KEYS[6] the job's batch           (hash)                    only if it has a batch
+--   KEYS[7] the batch's jobs          (sorted set, all scores 0)  only if it has a batch
 --
 -- All moments are seconds since the epoch by this server's own clock, as text with microseconds.
 
@@ -21,7 +22,7 @@ local function now_text()
 end
 
 local function has_batch()
-  return KEYS[6] ~= nil and redis.call('EXISTS', KEYS[5]) == 1
+  return KEYS[7] ~= nil and redis.call('EXISTS', KEYS[6]) == 1
 end
 
 -- Takes up to `most` jobs whose retention is over out of the index.
@@ -39,7 +40,7 @@ local function write_record(id, spec, priority)
   redis.call('ZADD', KEYS[2], 0, id)
   redis.call('ZREM', KEYS[4], id)
   if has_batch() then
-    redis.call('ZADD', KEYS[6], 0, id)
+    redis.call('ZADD', KEYS[7], 0, id)
   end
 end
 
@@ -70,6 +71,19 @@ local function add_attempts(attempts)
   redis.call('HSET', KEYS[1], 'attempts', earlier and (earlier .. '\n' .. attempts) or attempts)
 end
 
+-- Takes a job out of its team's backlog, if its record says that it was counted there. One whose record was lost and
+-- made again says nothing, so it is never taken out twice.
+local function leave_backlog()
+  local counted_as = redis.call('HGET', KEYS[1], 'counted_as')
+  if not counted_as then
+    return
+  end
+  redis.call('HDEL', KEYS[1], 'counted_as')
+  if redis.call('HINCRBY', KEYS[5], counted_as, -1) <= 0 then
+    redis.call('HDEL', KEYS[5], counted_as)
+  end
+end
+
 -- Gives a job its final status, counts it in its batch, starts its retention, and announces it.
 local function end_job(id, status, outcome, retention_ms, channel)
   local now = now_text()
@@ -77,11 +91,12 @@ local function end_job(id, status, outcome, retention_ms, channel)
   redis.call('HDEL', KEYS[1], 'message', 'holder', 'token')
   redis.call('PEXPIRE', KEYS[1], retention_ms)
   redis.call('ZREM', KEYS[3], id)
+  leave_backlog()
   sweep(KEYS[2], KEYS[4], SWEPT_AT_ONCE)
   redis.call('ZADD', KEYS[4], now + retention_ms / 1000, id)
   if has_batch() then
-    redis.call('HINCRBY', KEYS[5], status, 1)
-    settle_batch(KEYS[5], KEYS[6], retention_ms)
+    redis.call('HINCRBY', KEYS[6], status, 1)
+    settle_batch(KEYS[6], KEYS[7], retention_ms)
   end
   redis.call('PUBLISH', channel, status .. ' ' .. id)
 end
