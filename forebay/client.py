@@ -122,6 +122,23 @@ class AsyncClient:
             await self._clock.sleep(pause_s)
             pause_s = min(_LONGEST_POLL_S, pause_s * 1.2)
 
+    async def lanes(self) -> list[Json]:
+        """Give every lane: what waits in it, what its limits let through, its deployments."""
+        lanes: list[Json] = (await self._line.send(Call("GET", "/v1/lanes")))["data"]
+        return lanes
+
+    async def lane(self, name: str) -> Json:
+        """Give a lane."""
+        return await self._line.send(Call("GET", f"/v1/lanes/{quote(name)}"))
+
+    async def pause_lane(self, name: str) -> Json:
+        """Have no job of a lane started any more, with an administrator's key; give the lane as it is then."""
+        return await self._line.send(Call("POST", f"/v1/lanes/{quote(name)}/pause", is_repeatable=True))
+
+    async def resume_lane(self, name: str) -> Json:
+        """Have the jobs of a lane started again, with an administrator's key; give the lane as it is then."""
+        return await self._line.send(Call("POST", f"/v1/lanes/{quote(name)}/resume", is_repeatable=True))
+
     async def wait_for_job(self, job_id: str) -> Json:
         """Give the job once it is finished."""
         while True:
@@ -197,6 +214,22 @@ class Client:
     def follow_batch(self, batch_id: str) -> Iterator[Json]:
         """Yield the batch's progress now and then, and at last once it is finished."""
         return self._each(self._client.follow_batch(batch_id))
+
+    def lanes(self) -> list[Json]:
+        """Give every lane."""
+        return self._runner.run(self._client.lanes())
+
+    def lane(self, name: str) -> Json:
+        """Give a lane."""
+        return self._runner.run(self._client.lane(name))
+
+    def pause_lane(self, name: str) -> Json:
+        """Have no job of a lane started any more; give the lane."""
+        return self._runner.run(self._client.pause_lane(name))
+
+    def resume_lane(self, name: str) -> Json:
+        """Have the jobs of a lane started again; give the lane."""
+        return self._runner.run(self._client.resume_lane(name))
 
     def _each(self, items: AsyncIterator[Json]) -> Iterator[Json]:
         async def following() -> Json | None:

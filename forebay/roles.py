@@ -71,6 +71,8 @@ class Process:
             queue=connections.queue,
             cache=connections.cache,
             feed=connections.feed,
+            limits=connections.limits,
+            pauses=connections.pauses,
             keyring=Keyrings((keyring, StoredKeyring(connections.api_keys, self.clock))),
             api_keys=connections.api_keys,
             allowances=connections.allowances,
@@ -81,6 +83,8 @@ class Process:
             policies=self.configuration.policies,
             body_limit=self.configuration.body_limit,
             windows=self.windows,
+            weights=self.configuration.weights,
+            backlog=self.configuration.backlog,
         )
         await connections.queue.declare(list(self.catalog.lanes))
         await serve(create_app(parts), listener, self.stop, on_ready)
@@ -104,6 +108,7 @@ class Process:
                 queue=connections.queue,
                 limits=connections.limits,
                 allowances=connections.allowances,
+                pauses=connections.pauses,
                 clients=clients,
             )
             await Worker(parts, self.catalog, options, self.clock, self.emit).run(self.stop, on_ready)

@@ -1,7 +1,7 @@
 """A job's way in, from top to bottom.
 
-who asks → what is asked → is the answer known → is it within its owners' limits → was it asked before → record → publish →
-mark as queued → answer.
+who asks → what is asked → is the answer known → is there room for it → is it within its owners' limits → was it asked before →
+record → publish → mark as queued → answer.
 
 The record and the idempotency check are one atomic step of the store, so that two equal requests at the same moment
 make one job. A job is acknowledged to its client only after the broker confirmed its message.
@@ -9,7 +9,7 @@ make one job. A job is acknowledged to its client only after the broker confirme
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -18,6 +18,7 @@ from typing import Final
 from starlette.requests import Request
 
 from producer_api.authentication import Authentication
+from producer_api.backlog_admission import BacklogAdmission
 from producer_api.body import JSON_TYPES, read_body, require_content_type
 from producer_api.drafts import Arrival, Draft, Drafting
 from producer_api.gathering import Gathering
@@ -48,10 +49,11 @@ Admitted = Job | ForebayError
 class Admission:
     """The only way in."""
 
-    def __init__(self, parts: ApiParts) -> None:
+    def __init__(self, parts: ApiParts, backlog: BacklogAdmission) -> None:
         """Use the ports in ``parts``."""
         self._authentication = Authentication(parts.keyring)
-        self._drafting = Drafting(parts.catalog, parts.cache_default, parts.policies, parts.clock)
+        self._drafting = Drafting(parts.catalog, parts.cache_default, parts.policies, parts.windows, parts.clock)
+        self._backlog = backlog
         self._metering = Metering(parts.allowances, parts.clock)
         self._gathering = Gathering(self.admit_all)
         self._parts = parts
@@ -74,23 +76,26 @@ class Admission:
     async def admit_all(self, team: str, arrivals: Sequence[Arrival]) -> list[Admitted]:
         """Take several jobs of a team in, each by itself, in as few round trips as one takes; results in order."""
         drafts = [self._draft(arrival) for arrival in arrivals]
-        good = [draft for draft in drafts if isinstance(draft, Draft)]
-        admitted = iter(await self._take_in(team, good) if good else ())
-        return [next(admitted) if isinstance(draft, Draft) else draft for draft in drafts]
+        return await _for_the_good(drafts, partial(self._take_in, team))
 
     async def _take_in(self, team: str, drafts: list[Draft]) -> list[Admitted]:
         try:
-            metered = await self._metering.take(await self._answer_what_is_known(drafts))
-            let_in = [draft for draft in metered if isinstance(draft, Draft)]
-            jobs = await self._record(team, let_in) if let_in else []
+            judged = await self._backlog.judge(await self._answer_what_is_known(drafts))
+            return await _for_the_good(judged, partial(self._meter, team))
         except Unavailable as error:
             return [_not_accepted(error)] * len(drafts)
-        published = await asyncio.gather(*map(self._publish, let_in, jobs))
+
+    async def _meter(self, team: str, drafts: list[Draft]) -> list[Admitted]:
+        return await _for_the_good(await self._metering.take(drafts), partial(self._let_in, team))
+
+    async def _let_in(self, team: str, drafts: list[Draft]) -> list[Admitted]:
+        accepted = await self._parts.store.accept([draft.new_job() for draft in drafts])
+        jobs = await asyncio.gather(*map(partial(self._recorded, team), drafts, accepted))
+        published = await asyncio.gather(*map(self._publish, drafts, jobs, accepted))
         queued = await self._mark_queued(team, published)
-        self._announce(let_in, queued)
-        await self._metering.give_back([draft.spec for draft in map(_charged_in_vain, let_in, queued) if draft])
-        admitted = iter(queued)
-        return [next(admitted) if isinstance(draft, Draft) else draft for draft in metered]
+        self._announce(drafts, queued)
+        await self._metering.give_back([draft.spec for draft in map(_charged_in_vain, drafts, queued) if draft])
+        return queued
 
     def _draft(self, arrival: Arrival) -> Draft | InvalidInput:
         try:
@@ -105,10 +110,6 @@ class Admission:
         answers = await self._parts.cache.look_up_many(keys)
         return [draft.answered(answer) if answer else draft for draft, answer in zip(drafts, answers, strict=True)]
 
-    async def _record(self, team: str, drafts: list[Draft]) -> list[Admitted]:
-        accepted = await self._parts.store.accept([draft.new_job() for draft in drafts])
-        return await asyncio.gather(*map(partial(self._recorded, team), drafts, accepted))
-
     async def _recorded(self, team: str, draft: Draft, found: Accepted) -> Admitted:
         if found.acceptance is Acceptance.CONFLICT:
             return IdempotencyConflict()
@@ -118,15 +119,15 @@ class Admission:
             return Job(draft.spec, JobStatus.ACCEPTED)
         return Job(draft.spec, draft.outcome.status, finished_at=draft.spec.created_at, outcome=draft.outcome)
 
-    async def _publish(self, draft: Draft, job: Admitted) -> Admitted:
+    async def _publish(self, draft: Draft, job: Admitted, accepted: Accepted) -> Admitted:
         """Publish what nobody has published yet: a new job, or a repeated one whose first request ended here."""
         if isinstance(job, ForebayError) or job.status is not JobStatus.ACCEPTED:
             return job
         now = self._parts.clock.now()
         starts_at = job.spec.starts_at(now)
         message = Message(draft.message_of(job.spec), job.spec.id)
+        queue = self._backlog.queue_of(job.spec, starts_at, accepted)
         try:
-            queue = job.spec.queue(starts_at, self._parts.windows)
             await self._parts.queue.publish(queue, message, starts_at - now)
         except (Unavailable, Unroutable) as error:
             await self._withdraw(draft)
@@ -156,6 +157,15 @@ class Admission:
             if isinstance(job, Job) and job.spec.id == draft.spec.id:
                 spec = job.spec
                 self._parts.emit(JobAccepted(spec.id, spec.team, spec.lane, spec.priority.value, job.status.value))
+
+
+async def _for_the_good(
+    drafts: Sequence[Draft | ForebayError], take: Callable[[list[Draft]], Awaitable[Sequence[Admitted]]]
+) -> list[Admitted]:
+    """Take the drafts that are good; give what became of each, in order."""
+    good = [draft for draft in drafts if isinstance(draft, Draft)]
+    taken = iter(await take(good) if good else ())
+    return [next(taken) if isinstance(draft, Draft) else draft for draft in drafts]
 
 
 def idempotency_key_of(request: Request) -> str | None:

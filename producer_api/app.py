@@ -9,8 +9,11 @@ from starlette.middleware import Middleware
 from producer_api import error_responses
 from producer_api.admission import Admission
 from producer_api.authentication import Authentication
+from producer_api.backlog_admission import BacklogAdmission
 from producer_api.described_api import DESCRIPTION, DescribedApi
-from producer_api.endpoints import batches, bulk, health, jobs, keys, models
+from producer_api.endpoints import batches, bulk, health, jobs, keys, lanes, models
+from producer_api.lane_survey import LaneSurvey
+from producer_api.outlooks import Outlooks
 from producer_api.parts import ApiParts
 from producer_api.request_ids import RequestIds
 from producer_api.results import ResultHub
@@ -20,7 +23,9 @@ __all__ = ["ApiParts", "create_app"]
 
 def create_app(parts: ApiParts) -> DescribedApi:
     """Put the API together. Its lifespan starts and stops its own listener of the feed, and nothing else."""
-    admission = Admission(parts)
+    survey = LaneSurvey(parts.queue, parts.limits, parts.pauses, parts.weights, parts.windows, parts.clock)
+    outlooks = Outlooks(survey, parts.catalog, parts.clock, parts.emit)
+    admission = Admission(parts, BacklogAdmission(parts, outlooks))
     authentication = Authentication(parts.keyring)
     results = ResultHub(parts.feed, parts.clock, parts.emit)
 
@@ -29,6 +34,7 @@ def create_app(parts: ApiParts) -> DescribedApi:
         results.start()
         yield
         await results.stop()
+        await outlooks.close()
 
     app = DescribedApi(
         title="Forebay",
@@ -48,6 +54,7 @@ def create_app(parts: ApiParts) -> DescribedApi:
         batches.router(parts, authentication),
         models.router(parts, authentication),
         keys.router(parts, authentication),
+        lanes.router(parts, authentication, outlooks),
         health.router(parts),
     ):
         # Not include_router: it would match every request twice, at a tenth of the cost of taking a job in.

@@ -2,8 +2,11 @@
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+
+import orjson
 
 from producer_api.routing_wishes import check_wish
 from shared.domain import ids
@@ -13,8 +16,9 @@ from shared.domain.catalog import Catalog
 from shared.domain.clock import Clock
 from shared.domain.errors import InvalidInput, UnknownModel
 from shared.domain.fingerprint import cache_key
-from shared.domain.job import Envelope, JobSpec, JobStatus, Json, Outcome
+from shared.domain.job import JobSpec, JobStatus, Json, Outcome
 from shared.domain.job_store import IdempotencyKey, NewJob
+from shared.domain.lanes import DeferrableWindow, JobClass
 from shared.domain.tenants import Principal
 from shared.domain.token_caps import TokenCaps
 from shared.domain.token_estimate import TokenEstimator
@@ -43,17 +47,19 @@ class Arrival:
 class Draft:
     """A job that was checked and not yet recorded.
 
-    cache_key: where its answer may be; None: nobody may look.
+    request_json: the request as its message carries it. cache_key: where its answer may be; None: nobody may look.
+    job_class: the class it waits in, were it to run now; what is meant for later counts in no backlog.
     charge: what it takes of its owners' allowances; None: nothing, because nobody limits them or it took it before.
     """
 
     spec: JobSpec
     request: Json
-    message: bytes
+    request_json: bytes
     cache_key: CacheKey | None
     idempotency: IdempotencyKey | None
     traceparent: str | None
     charge: Charge | None = None
+    job_class: JobClass | None = None
     outcome: Outcome | None = None
 
     def answered(self, answer: CachedAnswer) -> "Draft":
@@ -76,28 +82,39 @@ class Draft:
         charge = self.charge
         tokens = charge.amounts[1] if charge is not None and charge.counts_tokens else None
         spec = replace(self.spec, run_at=max(moment, self.spec.run_at or moment), charged_tokens=tokens)
-        message = envelope.encode(Envelope(spec, self.request, self.traceparent))
-        return replace(self, spec=spec, message=message, outcome=None)
+        return replace(self, spec=spec, outcome=None)
 
     def new_job(self) -> NewJob:
         """Give what the store records."""
-        return NewJob(self.spec, self.message, self.idempotency, self.outcome)
+        message = self.message_of(self.spec) if self.outcome is None else b""
+        counted_in = self.job_class if self.spec.run_at is None else None
+        return NewJob(self.spec, message, self.idempotency, self.outcome, counted_in)
 
     def message_of(self, spec: JobSpec) -> bytes:
         """Give the message of the job that came first with this idempotency key and body, or of this one."""
-        if spec.id == self.spec.id:
-            return self.message
-        return envelope.encode(Envelope(spec, self.request, self.traceparent))
+        return envelope.encode_around(self.request_json, spec, self.traceparent)
+
+    def expected_at(self, moment: float) -> "Draft":
+        """Give the draft with the moment (seconds since the epoch) at which its job is expected to start."""
+        return replace(self, spec=replace(self.spec, estimated_start_at=moment))
 
 
 class Drafting:
     """Reads and checks submissions."""
 
-    def __init__(self, catalog: Catalog, cache_default: CachePolicy, policies: Policies, clock: Clock) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        cache_default: CachePolicy,
+        policies: Policies,
+        windows: Sequence[DeferrableWindow],
+        clock: Clock,
+    ) -> None:
         """``catalog`` knows the models, ``cache_default`` what a job wants of the cache if it does not say."""
         self._catalog = catalog
         self._cache_default = cache_default
         self._policies = policies
+        self._windows = windows
         self._estimator = TokenEstimator()
         self._clock = clock
 
@@ -117,10 +134,11 @@ class Drafting:
         return Draft(
             spec=spec,
             request=request,
-            message=_encode(spec, request, arrival.traceparent),
+            request_json=_encode(request),
             cache_key=self._cache_key(spec, request),
             idempotency=_idempotency(arrival),
             traceparent=arrival.traceparent,
+            job_class=spec.queue(now, self._windows).job_class,
             charge=charge,
         )
 
@@ -180,9 +198,9 @@ class Drafting:
         return cache_key(spec, request, self._catalog.lane(spec.model))
 
 
-def _encode(spec: JobSpec, request: Json, traceparent: str | None) -> bytes:
+def _encode(request: Json) -> bytes:
     try:
-        return envelope.encode(Envelope(spec, request, traceparent))
+        return orjson.dumps(request)
     except TypeError:  # orjson reads deeper nesting than it writes
         raise InvalidInput("`request` is nested too deeply; at most 250 levels.", param="request") from None
 

@@ -37,6 +37,8 @@ TABLE: Final[Mapping[type[errors.ForebayError], Shown]] = {
     errors.NotAllowed: Shown(403, "permission_error", "not_allowed"),
     errors.TooManyRequests: Shown(429, _TOO_MUCH, "rate_limit_exceeded"),
     errors.LimitExceeded: Shown(429, _TOO_MUCH, "limit_exceeded"),
+    errors.BacklogFull: Shown(429, _TOO_MUCH, "backlog_full"),
+    errors.DeadlineCannotBeMet: Shown(429, _TOO_MUCH, "deadline_cannot_be_met"),
     errors.NotFound: Shown(404, _INVALID, "not_found"),
     errors.Expired: Shown(410, _INVALID, "job_expired"),
     errors.IdempotencyConflict: Shown(409, _INVALID, "idempotency_conflict"),

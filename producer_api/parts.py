@@ -1,16 +1,20 @@
 """What the API is made of. Whoever calls ``create_app`` opens and closes the connections."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from producer_api.body import DEFAULT_BODY_LIMIT
 from shared.domain.allowances import NO_POLICIES, Allowances, Policies
 from shared.domain.answer_cache import AnswerCache, CachePolicy
 from shared.domain.api_keys import ApiKeys
+from shared.domain.backlog import BacklogPolicy
 from shared.domain.catalog import Catalog
 from shared.domain.clock import Clock
 from shared.domain.events import Emit
 from shared.domain.job_store import DEFAULT_RETENTION_S, JobFeed, JobStore
-from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow
+from shared.domain.lane_pauses import LanePauses
+from shared.domain.lanes import DEFAULT_WEIGHTS, DEFERRABLE_WINDOWS, DeferrableWindow, Priority
+from shared.domain.reservations import RateLimits
 from shared.domain.tenants import Keyring
 from shared.domain.work_queue import WorkQueue
 
@@ -23,13 +27,16 @@ class ApiParts:
     policies: what our own users may submit.
     body_limit: bytes of a request's body, and of one line of a bulk upload.
     retention_s: seconds after which a job that is not found is said to have expired.
-    windows: of deferrable work, the shortest first.
+    windows: of deferrable work, the shortest first. weights: turns of each priority; both as the workers have them.
+    backlog: how much may wait.
     """
 
     store: JobStore
     queue: WorkQueue
     cache: AnswerCache
     feed: JobFeed
+    limits: RateLimits
+    pauses: LanePauses
     keyring: Keyring
     api_keys: ApiKeys
     allowances: Allowances
@@ -41,3 +48,5 @@ class ApiParts:
     body_limit: int = DEFAULT_BODY_LIMIT
     retention_s: float = DEFAULT_RETENTION_S
     windows: tuple[DeferrableWindow, ...] = DEFERRABLE_WINDOWS
+    weights: Mapping[Priority, int] = field(default_factory=lambda: DEFAULT_WEIGHTS)
+    backlog: BacklogPolicy = field(default_factory=BacklogPolicy)

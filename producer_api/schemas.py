@@ -10,11 +10,13 @@ from shared.domain.tenants import Scope
 from shared.wire.jobs import Submission
 
 
-class _Answer(BaseModel):
+class Answer(BaseModel):
+    """Whatever is answered: its fields, and no others."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class ErrorDetail(_Answer):
+class ErrorDetail(Answer):
     """What went wrong. ``param``: the path of what is wrong; ``code``: for programs."""
 
     message: str
@@ -23,13 +25,13 @@ class ErrorDetail(_Answer):
     code: str | None
 
 
-class ErrorBody(_Answer):
+class ErrorBody(Answer):
     """The body of every answer that is not a success."""
 
     error: ErrorDetail
 
 
-class Attempt(_Answer):
+class Attempt(Answer):
     """One call of one deployment."""
 
     deployment: str
@@ -38,13 +40,13 @@ class Attempt(_Answer):
     outcome: str
 
 
-class InputTokensDetails(_Answer):
+class InputTokensDetails(Answer):
     """Of the input tokens."""
 
     cached_tokens: int
 
 
-class Usage(_Answer):
+class Usage(Answer):
     """Tokens as the provider counted them."""
 
     input_tokens: int
@@ -53,7 +55,7 @@ class Usage(_Answer):
     total_tokens: int
 
 
-class Attribution(_Answer):
+class Attribution(Answer):
     """Whom the cost belongs to."""
 
     project: str | None
@@ -61,7 +63,7 @@ class Attribution(_Answer):
     user: str | None
 
 
-class JobObject(_Answer):
+class JobObject(Answer):
     """A job. Times are RFC 3339 in UTC."""
 
     id: str
@@ -85,7 +87,7 @@ class JobObject(_Answer):
     attribution: Attribution
 
 
-class JobList(_Answer):
+class JobList(Answer):
     """A page, newest first. It may be short, even empty, though more follow: go on with ``next_after`` as ``after``."""
 
     object: Literal["list"]
@@ -96,14 +98,14 @@ class JobList(_Answer):
     next_after: str | None
 
 
-class RejectedLine(_Answer):
+class RejectedLine(Answer):
     """A line that made no job. Lines are counted from 1, blank ones included."""
 
     line: int
     error: ErrorDetail
 
 
-class BulkAnswer(_Answer):
+class BulkAnswer(Answer):
     """What became of an upload."""
 
     batch_id: str
@@ -111,7 +113,7 @@ class BulkAnswer(_Answer):
     rejected: list[RejectedLine]
 
 
-class RequestCounts(_Answer):
+class RequestCounts(Answer):
     """Jobs of a batch. ``failed``: failed, expired or cancelled."""
 
     total: int
@@ -119,7 +121,7 @@ class RequestCounts(_Answer):
     failed: int
 
 
-class BatchObject(_Answer):
+class BatchObject(Answer):
     """A batch, in OpenAI's shape; times are seconds since the epoch."""
 
     id: str
@@ -147,7 +149,7 @@ class BatchObject(_Answer):
     cancelled_at: int | None
 
 
-class Model(_Answer):
+class Model(Answer):
     """A model that can be asked for."""
 
     id: str
@@ -156,14 +158,14 @@ class Model(_Answer):
     owned_by: str
 
 
-class ModelList(_Answer):
+class ModelList(Answer):
     """The models that can be asked for."""
 
     object: Literal["list"]
     data: list[Model]
 
 
-class KeyLimits(_Answer):
+class KeyLimits(Answer):
     """Requests and tokens a minute and a day; null: unlimited."""
 
     rpm: int | None
@@ -172,7 +174,7 @@ class KeyLimits(_Answer):
     tpd: int | None
 
 
-class KeyObject(_Answer):
+class KeyObject(Answer):
     """An API key, without the key itself. ``hint``: how it begins."""
 
     id: str
@@ -195,7 +197,7 @@ class NewKeyObject(KeyObject):
     key: str
 
 
-class KeyList(_Answer):
+class KeyList(Answer):
     """A page of API keys, newest first; go on with ``next_after`` as ``after``."""
 
     object: Literal["list"]
@@ -206,7 +208,7 @@ class KeyList(_Answer):
     next_after: str | None
 
 
-class Health(_Answer):
+class Health(Answer):
     """All is well."""
 
     status: Literal["ok"]

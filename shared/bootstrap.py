@@ -16,6 +16,7 @@ from shared.adapters.redis.api_keys import RedisApiKeys
 from shared.adapters.redis.connection import connect
 from shared.adapters.redis.job_feed import RedisJobFeed
 from shared.adapters.redis.job_store import RedisJobStore
+from shared.adapters.redis.lane_pauses import RedisLanePauses
 from shared.adapters.redis.rate_limits import RedisRateLimits
 from shared.adapters.redis.safety import unsafe_settings
 from shared.adapters.redis.worker_leases import RedisWorkerLeases
@@ -27,6 +28,7 @@ from shared.domain.clock import Clock, SystemClock
 from shared.domain.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
 from shared.domain.events import Emit
 from shared.domain.job_store import JobFeed, JobStore, WorkerLeases
+from shared.domain.lane_pauses import LanePauses
 from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow
 from shared.domain.providers import ProviderClient
 from shared.domain.reservations import RateLimits
@@ -70,6 +72,7 @@ class Connections:
     limits: RateLimits
     allowances: Allowances
     api_keys: ApiKeys
+    pauses: LanePauses
     queue: WorkQueue
 
 
@@ -131,6 +134,7 @@ async def open_connections(
             limits=RedisRateLimits(client),
             allowances=RedisAllowances(client),
             api_keys=RedisApiKeys(client),
+            pauses=RedisLanePauses(client),
             queue=queue,
         )
 

@@ -16,6 +16,7 @@ from shared.domain.errors import StoreUnavailable
 from shared.domain.events import Emit, RoleStarted, RoleStopped
 from shared.domain.job import JobStatus
 from shared.domain.job_store import JobFeed, JobStore, WorkerLeases
+from shared.domain.lane_pauses import LanePauses
 from shared.domain.lanes import DEFAULT_WEIGHTS, DEFERRABLE_WINDOWS, DeferrableWindow, Priority
 from shared.domain.providers import ProviderClient
 from shared.domain.reservations import RateLimits
@@ -26,6 +27,7 @@ from workers.executor import Executor, ExecutorParts
 from workers.lane_runner import LaneRunner
 from workers.lane_switch import LaneSwitch
 from workers.lease import WorkerLease
+from workers.pause_watch import PauseWatch
 from workers.pipeline import assemble, stages
 from workers.quota_gate import QuotaGate
 from workers.room import Room
@@ -61,6 +63,7 @@ class WorkerParts:
     queue: WorkQueue
     limits: RateLimits
     allowances: Allowances
+    pauses: LanePauses
     clients: Mapping[ClientKind, ProviderClient]
 
 
@@ -76,6 +79,7 @@ class Worker:
         self._options = options
         self._clock = clock
         self._emit = emit
+        self._pauses = PauseWatch(parts.pauses, self.switch, catalog.lanes, clock, emit)
         self._lease = WorkerLease(self.name, parts.leases, clock, emit)
         self._rooms = {name: Room(options.slots, options.shares.interactive_reserve) for name in catalog.lanes}
         gates = {name: QuotaGate(parts.limits, Turns(options.weights)) for name in catalog.lanes}
@@ -95,14 +99,17 @@ class Worker:
         async with asyncio.TaskGroup() as background:
             keeping = background.create_task(self._lease.keep())
             watching = background.create_task(self._watch_for_cancelled_jobs())
+            following = background.create_task(self._pauses.keep_looking())
             await self._lease.held_or(stop)
             given_back = 0 if stop.is_set() else await self._work(background, stop, on_ready)
             keeping.cancel()
             watching.cancel()
+            following.cancel()
         await self._lease.end()
         self._emit(RoleStopped("worker", self.name, given_back))
 
     async def _work(self, background: asyncio.TaskGroup, stop: asyncio.Event, on_ready: Callable[[], None]) -> int:
+        await self._pauses.look()  # before anything of a paused lane is taken
         runners = [self._runner(lane) for lane in self._catalog.lanes.values()]
         running = [background.create_task(runner.run(self._clock, self._emit)) for runner in runners]
         self._emit(RoleStarted("worker", self.name))

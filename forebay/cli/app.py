@@ -13,6 +13,7 @@ from forebay.cli.couriers import COURIERS
 from forebay.cli.demo import DEMO
 from forebay.cli.jobs import JOBS
 from forebay.cli.keys import KEYS
+from forebay.cli.lanes import LANES
 from forebay.cli.scheduler import SCHEDULER
 from forebay.cli.screen import say_error
 from forebay.cli.simulate_provider import SIMULATE_PROVIDER
@@ -30,6 +31,7 @@ COMMANDS: Final = (
     WATCH,
     JOBS,
     CANCEL,
+    LANES,
     *KEYS,
     API,
     WORKER,

@@ -8,6 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 _WIDE: Final = 140
 
@@ -30,7 +31,12 @@ def show_json(document: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], console: "Console") -> None:
-    """Draw a table, the first column always in full. Nothing in a cell is taken as markup."""
+    """Draw a table."""
+    console.print(make_table(title, columns, rows))
+
+
+def make_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
+    """Give a table, the first column always in full. Nothing in a cell is taken as markup."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -40,7 +46,7 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
         table.add_column(column, overflow="fold", no_wrap=position == 0)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    console.print(table)
+    return table
 
 
 def stdout() -> "Console":

@@ -10,6 +10,7 @@ from typing import Final, Self
 
 from shared.domain.lanes import JobClass, Priority
 from shared.domain.throughput import Throughput, moment_of_start, starts_per_s
+from shared.domain.turns import SURPLUS_TURNS
 from shared.domain.work_queue import QueueDepth
 
 LONGEST_RETRY_AFTER_S: Final = 120.0
@@ -52,25 +53,31 @@ class Projection:
 
 @dataclass(frozen=True, slots=True)
 class WaitingRoom:
-    """A class and its surplus sibling, which take turns as one.
+    """All classes of one priority.
 
-    waiting, surplus: jobs of each that have not started. weight: turns of the two together.
+    weight: turns of them together. waiting: jobs of each that have not started. everybody: the sum of those.
     """
 
-    job_class: JobClass
-    waiting: float
-    surplus: float
+    priority: Priority
     weight: int
+    waiting: Mapping[JobClass, float]
+    everybody: float
 
-    @property
-    def everybody(self) -> float:
-        """Jobs of both."""
-        return self.waiting + self.surplus
+    def joined_by(self, job_class: JobClass, jobs: int) -> Self:
+        """Give the room with so many more jobs of a class."""
+        waiting = {**self.waiting, job_class: self.waiting[job_class] + jobs}
+        return replace(self, waiting=waiting, everybody=self.everybody + jobs)
 
-    @property
-    def is_deferrable(self) -> bool:
-        """Whether this is work that waits for what the others leave."""
-        return self.job_class.name.startswith(Priority.DEFERRABLE)
+    def ahead(self, job_class: JobClass) -> float:
+        """Count the jobs of this priority that have their turns before a new one of the class."""
+        own = self.waiting[job_class]
+        own_turns = _turns_within(job_class)
+        others = (
+            min(waiting, (own + 1) * _turns_within(other) / own_turns)
+            for other, waiting in self.waiting.items()
+            if other is not job_class and other != job_class
+        )
+        return own + sum(others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +106,12 @@ class LaneOutlook:
 
     def best_case(self, job_class: JobClass) -> Projection | None:
         """Give the earliest that a deferrable job can hope for: the whole lane serves its class and nothing else."""
-        return self._after(self._room(job_class).everybody)
+        return self._after(self._room(job_class).waiting[job_class])
 
     def joined_by(self, job_class: JobClass, jobs: int = 1) -> Self:
         """Give the outlook with so many more jobs of a class."""
-        room = self._room(job_class)
-        fuller = (
-            replace(room, surplus=room.surplus + jobs)
-            if job_class.is_surplus
-            else replace(room, waiting=room.waiting + jobs)
-        )
-        rooms = tuple(fuller if each is room else each for each in self.rooms)
+        own = self._room(job_class)
+        rooms = tuple(room.joined_by(job_class, jobs) if room is own else room for room in self.rooms)
         return replace(self, rooms=rooms, backlog=self.backlog + jobs)
 
     def _after(self, jobs: float) -> Projection | None:
@@ -120,26 +122,25 @@ class LaneOutlook:
         return Projection(round(jobs), starts_at, starts_at + (sum(latencies) / len(latencies) if latencies else 0.0))
 
     def _ahead(self, job_class: JobClass) -> float:
-        """Count the jobs of its own class, and those of the others that have their turns meanwhile.
+        """Count the jobs of its own priority, and those of the others that have their turns meanwhile.
 
-        By the rule of ``Turns``: while a class has one turn, another has as many as its weight is larger, as long as it
-        has work. Deferrable work runs on what the others leave, so all of theirs goes before it.
+        By the rule of ``Turns``: while one has a turn, another has as many as its weight is larger, as long as it has
+        work. Deferrable work runs on what the others leave, so all of theirs goes before it.
         """
-        room = self._room(job_class)
-        own = room.everybody if job_class.is_surplus else room.waiting
-        ahead = own
+        own = self._room(job_class)
+        ahead = own.ahead(job_class)
+        turns = ahead + 1
         for other in self.rooms:
-            if other is room:
+            if other is own:
                 continue
-            if room.is_deferrable and not other.is_deferrable:
+            if own.priority is Priority.DEFERRABLE:
                 ahead += other.everybody
             else:
-                ahead += min(other.everybody, (own + 1) * other.weight / room.weight)
+                ahead += min(other.everybody, turns * other.weight / own.weight)
         return ahead
 
     def _room(self, job_class: JobClass) -> WaitingRoom:
-        main = job_class.sibling
-        return next(room for room in self.rooms if room.job_class == main)
+        return next(room for room in self.rooms if job_class in room.waiting)
 
 
 def waiting_rooms(
@@ -151,17 +152,18 @@ def waiting_rooms(
     """
     in_hand = sum(depth.unacknowledged for depth in depths.values())
     share = 1 - min(in_hand, in_flight) / in_hand if in_hand else 0.0
-    waiting = {job_class: depth.ready + share * depth.unacknowledged for job_class, depth in depths.items()}
+    by_priority: dict[Priority, dict[JobClass, float]] = {}
+    for job_class, depth in depths.items():
+        by_priority.setdefault(job_class.priority, {})[job_class] = depth.ready + share * depth.unacknowledged
     return tuple(
-        WaitingRoom(
-            main,
-            waiting[main],
-            0.0 if main.surplus == main else waiting.get(main.surplus, 0.0),
-            weights[main.priority],
-        )
-        for main in depths
-        if not main.is_surplus
+        WaitingRoom(priority, weights[priority], waiting, sum(waiting.values()))
+        for priority, waiting in by_priority.items()
     )
+
+
+def _turns_within(job_class: JobClass) -> int:
+    """Give the turns of a class among those of its priority: a surplus has few while its sibling has work."""
+    return 1 if job_class.is_surplus else SURPLUS_TURNS - 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,9 @@
     ├── NotAuthenticated
     ├── NotAllowed
     ├── TooManyRequests              it would be too much now: try again later
-    │   └── LimitExceeded
+    │   ├── LimitExceeded
+    │   ├── BacklogFull
+    │   └── DeadlineCannotBeMet
     ├── NotFound
     ├── Expired
     ├── IdempotencyConflict
@@ -102,6 +104,14 @@ class TooManyRequests(ForebayError):
 
 class LimitExceeded(TooManyRequests):
     """A limit of a team, a user, a feature, a key or the whole installation is exceeded."""
+
+
+class BacklogFull(TooManyRequests):
+    """As much waits as may wait."""
+
+
+class DeadlineCannotBeMet(TooManyRequests):
+    """The job would not be done by its deadline."""
 
 
 class NotFound(ForebayError):

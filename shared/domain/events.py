@@ -128,6 +128,14 @@ class MessagesReturned(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class LaneSwitched(Event):
+    """A worker follows an administrator who paused a lane, or resumed it."""
+
+    lane: str
+    is_paused: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ServerLost(Event):
     """The broker or the store cannot be reached."""
 

@@ -2,10 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
-from shared.domain.rate_limit import LimitState, Rates
+from shared.domain.circuit import BreakerState
+from shared.domain.limit_state import LimitState
+from shared.domain.rate_limit import Rates
 from shared.domain.routing import Deployment
+
+LEAST_FLOW_PER_S: Final = 0.1
+"""Requests a second below which the flow is too thin to tell what a call takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +32,20 @@ class Throughput:
 
     @classmethod
     def of(cls, deployment: Deployment, state: LimitState, now: float) -> Self:
-        """Read it off a deployment's limits. ``now`` is the caller's time; the state's own may be another clock's.
-
-        This is the place where what ``LimitState`` learns to measure (latency, flow, breaker) enters every estimate.
-        """
+        """Read it off a deployment's limits. ``now`` is the caller's time; the state's own may be another clock's."""
         rates = Rates.of(deployment.limits)
         requests, tokens = state.effective(rates)
         if rates.is_unknown and not state.cut_at:
             requests = None  # it is still being searched for, far below what it may be
-        opens_at = now + max(0.0, state.closed_until - state.at)
-        return cls(requests, tokens, opens_at, rates.parallel, len(state.held))
+        return cls(
+            requests,
+            tokens,
+            now + _closed_s(state),
+            rates.parallel,
+            len(state.held),
+            state.latency_s or None,
+            _tokens_per_call(state.flow),
+        )
 
     def starts_per_s(self, tokens_per_job: float) -> float | None:
         """Give the calls a second, if they take that many tokens where none were measured; None: not known."""
@@ -48,6 +57,17 @@ class Throughput:
             paces.append(self.parallel / self.latency_s)
         known = [pace for pace in paces if pace is not None]
         return min(known) if known else None
+
+
+def _closed_s(state: LimitState) -> float:
+    """Give the seconds until a call may be tried, by what the provider asked for and by the breaker."""
+    is_open = state.circuit.state(state.at) is BreakerState.OPEN
+    return max(0.0, state.closed_until - state.at, state.circuit.open_until - state.at if is_open else 0.0)
+
+
+def _tokens_per_call(flow: tuple[float, float]) -> float | None:
+    requests, tokens = flow
+    return tokens / requests if requests >= LEAST_FLOW_PER_S and tokens > 0 else None
 
 
 def starts_per_s(throughputs: Sequence[Throughput], tokens_per_job: float) -> float | None:

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from shared.domain.allowances import NO_POLICIES, Policies
 from shared.domain.answer_cache import DEFAULT_TTL_S, CacheMode, CachePolicy
+from shared.domain.backlog import BacklogPolicy
 from shared.domain.catalog import Catalog, Fallbacks, Lane
 from shared.domain.circuit import BreakerPolicy
 from shared.domain.lanes import DeferrableWindow, Priority
@@ -76,6 +77,7 @@ class Configuration:
     cache_default: CachePolicy
     admin_key: SecretStr | None
     worker: WorkerSettings
+    backlog: BacklogPolicy
     retention_s: float
     body_limit: int
     policies: Policies = NO_POLICIES
@@ -121,6 +123,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Configuration:
         cache_default=_cache_default(file.litellm_settings),
         admin_key=file.general_settings.master_key,
         worker=WorkerSettings(forebay.worker.concurrency, forebay.worker.grace),
+        backlog=BacklogPolicy(forebay.surplus_after, forebay.backlog.max_jobs),
         retention_s=forebay.retention,
         body_limit=forebay.body_limit,
         policies=policies(forebay.limits, forebay.teams),

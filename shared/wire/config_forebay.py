@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field
 
+from shared.domain.backlog import BacklogPolicy
 from shared.domain.job_store import DEFAULT_RETENTION_S
 from shared.domain.lanes import DEFAULT_WEIGHTS, DEFERRABLE_WINDOWS, Priority
 from shared.domain.off_peak import OffPeak
@@ -54,12 +55,19 @@ class OffPeakSection(Section):
         return OffPeak(self.windows, self.timezone)
 
 
+class BacklogSection(Section):
+    """What may wait. ``max_jobs``: messages of a lane beyond which no more are taken in."""
+
+    max_jobs: Annotated[Whole, Field(ge=1)] = BacklogPolicy().max_jobs
+
+
 class ForebaySection(Section):
     """What LiteLLM has no word for.
 
     interactive_reserve: the share of every limit that only interactive work may use.
     off_peak: when deferrable work may use all that is free. deferrable_windows: its classes.
     deferrable_idle_share: the share of every limit that deferrable work leaves free at other times.
+    surplus_after: a team's unfinished jobs of a class beyond which its further ones wait behind the other teams'.
     retention: how long a finished job is kept.
     limits: the ceiling of all teams together. teams: what each may submit.
     """
@@ -69,6 +77,8 @@ class ForebaySection(Section):
     off_peak: Annotated[OffPeakSection, BeforeValidator(empty_is_default)] = OffPeakSection()
     deferrable_windows: DeferrableWindows = DEFERRABLE_WINDOWS
     deferrable_idle_share: Share = DEFERRABLE_IDLE_SHARE
+    surplus_after: Annotated[Whole, Field(ge=1)] = BacklogPolicy().surplus_after
+    backlog: Annotated[BacklogSection, BeforeValidator(empty_is_default)] = BacklogSection()
     worker: Annotated[WorkerSection, BeforeValidator(empty_is_default)] = WorkerSection()
     retention: Annotated[Seconds, Field(ge=60)] = DEFAULT_RETENTION_S
     body_limit: Bytes = 4 * 1024 * 1024

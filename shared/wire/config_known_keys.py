@@ -41,9 +41,9 @@ PASSED_TO_LITELLM: Final = _names("""
 SHOWN: Final = _names("""
     allowed_fails body_limit bulk cache cache_read_input_token_cost concurrency cooldown_time deferrable
     deferrable_idle_share deferrable_windows disable_cooldowns forebay_client grace id input_cost_per_token
-    interactive interactive_reserve max_input_tokens max_output_tokens max_parallel_requests mode model model_name
+    interactive interactive_reserve max_input_tokens max_jobs max_output_tokens max_parallel_requests mode model model_name
     num_retries on_limit order output_cost_per_token request_timeout retention routing_strategy rpd rpm standard
-    timeout timezone tpd tpm ttl weight windows
+    surplus_after timeout timezone tpd tpm ttl weight windows
     """)
 """Keys whose wrong value may be shown: where nobody would put a secret."""
 

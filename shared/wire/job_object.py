@@ -22,7 +22,7 @@ def render_job(job: Job) -> dict[str, Any]:
         "created_at": format_moment(spec.created_at),
         "started_at": format_optional(job.started_at),
         "finished_at": format_optional(job.finished_at),
-        "estimated_start_at": format_optional(spec.run_at) if job.status is JobStatus.SCHEDULED else None,
+        "estimated_start_at": format_optional(_expected_start(job)),
         "attempts": [_render_attempt(attempt) for attempt in job.attempts],
         "cache": _render_cache(job, outcome),
         "model": spec.model,
@@ -53,6 +53,14 @@ def render_usage(usage: Usage) -> dict[str, Any]:
 def render_error(error: JobError) -> dict[str, Any]:
     """Give what stands in ``error``, in OpenAI's shape."""
     return {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
+
+
+def _expected_start(job: Job) -> float | None:
+    """Give when a job that never started is expected to; None: nobody can tell."""
+    if job.started_at is not None or job.status.is_final:
+        return None
+    moments = [moment for moment in (job.spec.estimated_start_at, job.spec.run_at) if moment is not None]
+    return max(moments) if moments else None
 
 
 def _render_attempt(attempt: Attempt) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from shared.adapters.redis.api_keys import RedisApiKeys
 from shared.adapters.redis.connection import connect
 from shared.adapters.redis.job_feed import RedisJobFeed
 from shared.adapters.redis.job_store import RedisJobStore
+from shared.adapters.redis.lane_pauses import RedisLanePauses
+from shared.adapters.redis.rate_limits import RedisRateLimits
 from shared.adapters.streams.work_queue import StreamsWorkQueue
 from shared.domain.answer_cache import CachedAnswer, CachePolicy
 from shared.domain.api_keys import StoredKeyring
@@ -228,6 +230,8 @@ async def running_api(redis_url: str, **changes: Any) -> AsyncIterator[Api]:  # 
         queue=queue,
         cache=cache,
         feed=RedisJobFeed(client),
+        limits=RedisRateLimits(client),
+        pauses=RedisLanePauses(client),
         keyring=Keyrings((TwoTeams(), StoredKeyring(api_keys, clock))),
         api_keys=api_keys,
         allowances=RedisAllowances(client),

@@ -67,6 +67,10 @@ async def test_the_documentation_tells_of_every_path_its_bodies_and_its_errors(a
         "/v1/keys/{key_id}",
         "/v1/keys/{key_id}/revoke",
         "/v1/models",
+        "/v1/lanes",
+        "/v1/lanes/{lane}",
+        "/v1/lanes/{lane}/pause",
+        "/v1/lanes/{lane}/resume",
         "/healthz",
         "/readyz",
     }

@@ -13,6 +13,7 @@ from shared.adapters.redis.answer_cache import RedisAnswerCache
 from shared.adapters.redis.connection import connect
 from shared.adapters.redis.job_feed import RedisJobFeed
 from shared.adapters.redis.job_store import RedisJobStore
+from shared.adapters.redis.lane_pauses import RedisLanePauses
 from shared.adapters.redis.rate_limits import RedisRateLimits
 from shared.adapters.redis.worker_leases import RedisWorkerLeases
 from shared.adapters.streams.work_queue import StreamsWorkQueue
@@ -138,6 +139,7 @@ async def worker_rig(store_url: str, retry: RetryPolicy, deployments: int = 1) -
             queue,
             RedisRateLimits(client),
             RedisAllowances(client),
+            RedisLanePauses(client),
             {ClientKind.HTTP: http},
         )
         yield Rig(parts, lane, provider, queue.intake(lane.name, DEFAULT_WEIGHTS, 8), events=events)

@@ -1,5 +1,6 @@
 """What waits ahead of a new job, when its turn comes, and whether there is room for it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,8 +16,10 @@ from shared.domain.backlog import (
     judge,
     waiting_rooms,
 )
-from shared.domain.lanes import CLASSES, DEFAULT_WEIGHTS, JobClass
-from shared.domain.rate_limit import LimitState, Rates
+from shared.domain.circuit import Circuit
+from shared.domain.lanes import CLASSES, DEFAULT_WEIGHTS, JobClass, Priority
+from shared.domain.limit_state import LimitState
+from shared.domain.rate_limit import Rates
 from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment
 from shared.domain.throughput import Throughput
 from shared.domain.turns import Turns
@@ -93,8 +96,10 @@ def test_the_estimate_agrees_with_the_turns_that_are_really_taken(
 
 def test_a_surplus_job_waits_for_the_main_class_and_for_the_surplus_before_it() -> None:
     waiting = {BULK: 100, BULK.surplus: 5_000}
-    assert projected(outlook(waiting), BULK).jobs_ahead == 100
+    assert projected(outlook(waiting), BULK).jobs_ahead == pytest.approx(100, abs=100 / 15 + 1)
     assert projected(outlook(waiting), BULK.surplus).jobs_ahead == 5_100
+    few_before_it = {BULK: 10_000, BULK.surplus: 9}
+    assert projected(outlook(few_before_it), BULK.surplus).jobs_ahead == 9 + 10 * 15
 
 
 def test_deferrable_work_waits_for_everything_that_is_more_urgent() -> None:
@@ -104,7 +109,7 @@ def test_deferrable_work_waits_for_everything_that_is_more_urgent() -> None:
 
 def test_jobs_sent_since_the_look_wait_ahead_as_well() -> None:
     later = outlook({BULK: 10}).joined_by(BULK, 4).joined_by(BULK).joined_by(BULK.surplus, 7)
-    assert (projected(later, BULK).jobs_ahead, projected(later, BULK.surplus).jobs_ahead) == (15, 22)
+    assert (projected(later, BULK).jobs_ahead, projected(later, BULK.surplus).jobs_ahead) == (16, 22)
     assert (projected(later.joined_by(DAY, 3), DAY).jobs_ahead, later.backlog) == (25, 22)
 
 
@@ -143,8 +148,8 @@ def test_of_the_messages_in_hand_those_under_way_have_started() -> None:
     depths = {INTERACTIVE: QueueDepth(0, 30), BULK: QueueDepth(100, 10), BULK.surplus: QueueDepth(7, 0)}
     for in_flight, interactive, bulk in ((20, 15, 105), (0, 30, 110), (99, 0, 100)):
         assert waiting_rooms(depths, in_flight, DEFAULT_WEIGHTS) == (
-            WaitingRoom(INTERACTIVE, interactive, 0, 64),
-            WaitingRoom(BULK, bulk, 7, 4),
+            WaitingRoom(Priority.INTERACTIVE, 64, {INTERACTIVE: interactive}, interactive),
+            WaitingRoom(Priority.BULK, 4, {BULK: bulk, BULK.surplus: 7}, bulk + 7),
         )
 
 
@@ -158,6 +163,20 @@ def test_a_configured_limit_is_known_from_the_start_and_cut_by_what_was_learned(
     assert Throughput.of(configured, fresh, NOW) == Throughput(10.0, 1_000.0, NOW)
     halved = LimitState(at=5.0, share=0.5, closed_until=25.0, held={"r1": 9.0})
     assert Throughput.of(configured, halved, NOW) == Throughput(5.0, 500.0, NOW + 20, in_flight=1)
+
+
+def test_what_calls_took_of_late_is_taken_over() -> None:
+    limited = deployment(requests_per_minute=600, tokens_per_minute=60_000, max_parallel_requests=4)
+    state = LimitState(at=5.0, share=1.0, flow=(2.0, 300.0), latency_s=1.5)
+    measured = Throughput(10.0, 1_000.0, NOW, parallel=4, latency_s=1.5, tokens_per_call=150.0)
+    assert Throughput.of(limited, state, NOW) == measured
+    assert Throughput.of(limited, replace(state, flow=(0.01, 9.0)), NOW).tokens_per_call is None
+
+
+@pytest.mark.parametrize(("open_until", "opens_at"), [(0.0, NOW), (12.0, NOW + 7), (4.0, NOW)])
+def test_a_deployment_whose_breaker_is_open_helps_once_it_may_be_probed(open_until: float, opens_at: float) -> None:
+    broken = LimitState(at=5.0, share=1.0, circuit=Circuit(opened_at=1.0, open_until=open_until))
+    assert Throughput.of(deployment(requests_per_minute=600), broken, NOW).opens_at == opens_at
 
 
 def test_a_limit_that_is_searched_for_is_not_known_before_its_first_refusal() -> None:

@@ -27,6 +27,7 @@ AGREED = {
     "keys create",
     "keys list",
     "keys revoke",
+    "lanes",
     "check",
     "simulate-provider",
 }
@@ -70,6 +71,9 @@ def test_an_unknown_flag_is_wrong_usage(command: Command) -> None:
         ["keys", "create", "--team", "a", "--on-limit", "wait"],
         ["keys", "revoke"],
         ["keys", "revoke", "fb-the-key-itself"],
+        ["lanes", "stop", "gpt-4o"],
+        ["lanes", "pause"],
+        ["lanes", "resume", "gpt-4o", "--watch"],
         ["jobs", "--status", "finished"],
         ["up", "--port", "70000"],
         ["simulate-provider", "--latency", "slow"],
@@ -90,7 +94,7 @@ def test_the_version_is_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["jobs"], ["watch", "job_1"], ["cancel", "job_1"], ["keys", "list"]], ids=" ".join
+    "arguments", [["jobs"], ["watch", "job_1"], ["cancel", "job_1"], ["keys", "list"], ["lanes"]], ids=" ".join
 )
 def test_without_a_key_the_error_says_where_to_get_one(arguments: list[str]) -> None:
     result = runner.invoke(app, arguments)

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from shared.domain.answer_cache import CacheMode, CachePolicy
+from shared.domain.backlog import BacklogPolicy
 from shared.domain.lanes import DEFAULT_WEIGHTS, Priority
 from shared.domain.routing import ClientKind, ConfiguredLimits
 from shared.domain.usage import Price
@@ -46,6 +47,7 @@ def test_an_empty_configuration_has_the_defaults_and_a_warning(tmp_path: Path, t
     assert configuration.warnings == (NO_MODELS,)
     assert configuration == load(None, {})
     assert configuration.cache_default == CachePolicy()
+    assert configuration.backlog == BacklogPolicy(surplus_after=100, max_jobs=1_000_000)
     assert configuration.retention_s == 7 * 86_400
     assert configuration.body_limit == 4 * 1024 * 1024
     assert configuration.admin_key is None
@@ -55,6 +57,8 @@ def test_our_section_sets_what_litellm_has_no_word_for(tmp_path: Path) -> None:
     ours = {
         "priorities": {"interactive": 10, "bulk": 2},
         "worker": {"concurrency": 64, "grace": "1m30s"},
+        "surplus_after": 20,
+        "backlog": {"max_jobs": 5_000},
         "retention": "24h",
         "body_limit": "1MiB",
     }
@@ -63,6 +67,7 @@ def test_our_section_sets_what_litellm_has_no_word_for(tmp_path: Path) -> None:
     assert configuration.weights[Priority.INTERACTIVE] == 10
     assert configuration.weights[Priority.STANDARD] == DEFAULT_WEIGHTS[Priority.STANDARD]
     assert (configuration.worker.concurrency, configuration.worker.grace_s) == (64, 90)
+    assert configuration.backlog == BacklogPolicy(surplus_after=20, max_jobs=5_000)
     assert configuration.retention_s == 86_400
     assert configuration.body_limit == 1024 * 1024
 

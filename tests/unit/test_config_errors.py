@@ -25,6 +25,8 @@ def refusal(folder: Path, document: dict[str, Any], environment: dict[str, str] 
             {"model_list": [{"model_name": "a"}]},
             "model_list[0].litellm_params: found nothing; allowed: a value: this key is required",
         ),
+        ({"forebay": {"surplus_after": 0}}, "forebay.surplus_after: found 0; allowed: at least 1"),
+        ({"forebay": {"backlog": {"max_jobs": 0}}}, "forebay.backlog.max_jobs: found 0; allowed: at least 1"),
         ({"model_list": [entry(rpm=-1)]}, "model_list[0].litellm_params.rpm: found -1; allowed: at least 0"),
         (
             {"model_list": [entry(rpm="many")]},

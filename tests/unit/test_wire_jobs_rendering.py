@@ -97,6 +97,19 @@ def test_a_scheduled_job_shows_when_it_may_start() -> None:
     assert render_job(job)["estimated_start_at"] == "2023-11-14T22:15:00.000Z"
 
 
+@pytest.mark.parametrize(
+    ("estimate", "run_at", "shown"),
+    [(100.0, None, 100.0), (100.0, 50.0, 100.0), (100.0, 200.0, 200.0), (None, 50.0, 50.0), (None, None, None)],
+)
+def test_a_job_shows_when_it_is_expected_to_start_until_it_has(
+    estimate: float | None, run_at: float | None, shown: float | None
+) -> None:
+    job = Job(replace(SPEC, estimated_start_at=estimate, run_at=run_at), JobStatus.QUEUED)
+    assert render_job(job)["estimated_start_at"] == (None if shown is None else format_moment(shown))
+    for later in (replace(job, started_at=150.0), replace(job, status=JobStatus.CANCELLED)):
+        assert render_job(later)["estimated_start_at"] is None
+
+
 def test_a_job_that_does_without_the_cache_says_so_from_the_start() -> None:
     job = Job(replace(SPEC, cache=CachePolicy(CacheMode.OFF)), JobStatus.QUEUED)
     assert render_job(job)["cache"] == "off"

@@ -61,7 +61,7 @@ async def test_a_finished_job_leaves_the_backlog_once(store: JobStore) -> None:
     await accepted(store)
     claim = await claimed(store, spec)
     for _ in range(3):
-        assert await store.finish(spec, claim.fence, SUCCESS, ATTEMPT)
+        assert await store.finish(spec, claim.fence, SUCCESS, (ATTEMPT,))
     assert (await accepted(store))[1] == 2
 
 
@@ -80,7 +80,7 @@ async def test_a_job_that_is_tried_again_is_still_one(store: JobStore) -> None:
     await store.mark_queued(TEAM, [spec])
     for _ in range(3):
         claim = await claimed(store, spec)
-        assert await store.release(spec, claim.fence, ATTEMPT)
+        assert await store.release(spec, claim.fence, (ATTEMPT,))
     assert (await accepted(store))[1] == 2
 
 
@@ -155,9 +155,9 @@ async def test_whatever_happens_to_jobs_the_backlog_is_the_number_of_the_unfinis
         elif step == "claim":
             fences[number] = (await store.claim(spec, "w1")).fence
         elif step == "release":
-            await store.release(spec, fences[number], ATTEMPT)
+            await store.release(spec, fences[number], (ATTEMPT,))
         elif step == "finish":
-            await store.finish(spec, fences[number], SUCCESS, ATTEMPT)
+            await store.finish(spec, fences[number], SUCCESS, (ATTEMPT,))
         else:
             await store.cancel(TEAM, spec.id)
     jobs = [await store.get(TEAM, specs[number].id) for number in accepted_jobs]

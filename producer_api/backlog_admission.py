@@ -1,0 +1,115 @@
+"""Whether there is room for a job in its lane, and when it would have its turn; and whether it waits in the surplus."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Final
+
+from producer_api.drafts import Draft
+from producer_api.outlooks import Outlooks
+from producer_api.parts import ApiParts
+from shared.domain.backlog import Full, LaneOutlook, Projection, Room, TooLate, judge
+from shared.domain.errors import BacklogFull, DeadlineCannotBeMet, TooManyRequests
+from shared.domain.job import JobSpec
+from shared.domain.job_store import Accepted
+from shared.domain.lanes import QueueName
+from shared.domain.token_estimate import TokenEstimator
+from shared.wire.moments import format_moment
+
+MOST_REMEMBERED: Final = 10_000
+"""Backlogs of teams, each in a class of a lane, that are remembered for estimates."""
+
+REMEMBERED_S: Final = 10.0
+"""Seconds after which a remembered backlog of a team says nothing any more."""
+
+
+class BacklogAdmission:
+    """Judges the jobs that would have to wait."""
+
+    def __init__(self, parts: ApiParts, outlooks: Outlooks) -> None:
+        """``outlooks`` knows the lanes."""
+        self._parts = parts
+        self._outlooks = outlooks
+        self._estimator = TokenEstimator()
+        self._backlogs: OrderedDict[tuple[str, QueueName], tuple[int, float]] = OrderedDict()
+
+    async def judge(self, drafts: Sequence[Draft]) -> list[Draft | TooManyRequests]:
+        """Give each draft with the moment its job is expected to start at, or why there is no room for it.
+
+        A job that was accepted before, by its idempotency key, is not refused. Raises ``StoreUnavailable``.
+        """
+        return [draft if draft.outcome is not None else await self._judge(draft) for draft in drafts]
+
+    def queue_of(self, spec: JobSpec, starts_at: float, accepted: Accepted) -> QueueName:
+        """Give the queue a recorded job waits in from ``starts_at`` (seconds since the epoch) on."""
+        is_surplus = self._parts.backlog.is_surplus(accepted.backlog)
+        queue = spec.queue(starts_at, self._parts.windows, is_surplus=is_surplus)
+        if accepted.backlog:
+            self._remember(spec.team, queue, accepted.backlog)
+        return queue
+
+    async def _judge(self, draft: Draft) -> Draft | TooManyRequests:
+        spec, now = draft.spec, self._parts.clock.now()
+        outlook = await self._outlooks.of(spec.lane)
+        if outlook is None:
+            return draft
+        queue = self._likely_queue(spec, spec.starts_at(now))
+        self._expect_tokens(draft, outlook)
+        verdict = judge(outlook, self._parts.backlog, queue.job_class, spec.deadline)
+        if not isinstance(verdict, Room) and not await self._was_accepted_before(draft):
+            return self._refusal(spec, outlook, verdict)
+        if spec.run_at is None:
+            self._outlooks.joined(spec.lane, queue.job_class)
+        expected = verdict.projection
+        return draft if expected is None else draft.expected_at(max(spec.starts_at(now), expected.starts_at))
+
+    def _likely_queue(self, spec: JobSpec, starts_at: float) -> QueueName:
+        """Give the queue by what was last told of the team's backlog, and what it sent since.
+
+        The store tells exactly, when it records the job.
+        """
+        queue = spec.queue(starts_at, self._parts.windows)
+        if spec.run_at is not None:
+            return queue  # it counts in no backlog
+        backlog, told_at = self._backlogs.get((spec.team, queue), (0, 0.0))
+        now = self._parts.clock.monotonic()
+        backlog = backlog + 1 if now - told_at <= REMEMBERED_S else 1
+        self._remember(spec.team, queue, backlog)
+        return QueueName(queue.lane, queue.job_class.surplus) if self._parts.backlog.is_surplus(backlog) else queue
+
+    def _remember(self, team: str, queue: QueueName, backlog: int) -> None:
+        told_of = (team, QueueName(queue.lane, queue.job_class.sibling))
+        self._backlogs[told_of] = (backlog, self._parts.clock.monotonic())
+        self._backlogs.move_to_end(told_of)
+        if len(self._backlogs) > MOST_REMEMBERED:
+            self._backlogs.popitem(last=False)
+
+    def _expect_tokens(self, draft: Draft, outlook: LaneOutlook) -> None:
+        if any(each.tokens_per_s is not None and each.tokens_per_call is None for each in outlook.throughputs):
+            self._outlooks.expect_tokens(draft.spec.lane, self._estimator.cost(draft.spec.lane, draft.request).tokens)
+
+    async def _was_accepted_before(self, draft: Draft) -> bool:
+        if draft.idempotency is None:
+            return False
+        return await self._parts.store.earlier(draft.spec.team, draft.idempotency) is not None
+
+    def _refusal(self, spec: JobSpec, outlook: LaneOutlook, verdict: Full | TooLate) -> TooManyRequests:
+        expected = _told(verdict.projection)
+        if isinstance(verdict, Full):
+            return BacklogFull(
+                f"The backlog of `{spec.lane}` is full: {outlook.backlog} jobs, of {self._parts.backlog.max_jobs} "
+                f"allowed (`forebay.backlog.max_jobs`). {expected}",
+                verdict.retry_after_s,
+            )
+        assert spec.deadline is not None
+        return DeadlineCannotBeMet(
+            f"The deadline {format_moment(spec.deadline)} cannot be met in `{spec.lane}`. {expected} "
+            "Give the job more time, or a higher priority.",
+            verdict.retry_after_s,
+        )
+
+
+def _told(projection: Projection | None) -> str:
+    if projection is None:
+        return "When there will be room cannot be told, as the pace of the lane is not known."
+    ahead = f"{projection.jobs_ahead} {'job is' if projection.jobs_ahead == 1 else 'jobs are'} ahead"
+    return f"{ahead}; this one would be done at {format_moment(projection.finishes_at)}."
