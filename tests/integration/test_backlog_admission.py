@@ -89,6 +89,7 @@ async def test_a_job_for_later_is_expected_at_its_time_or_after_the_backlog(api:
     assert starts_in(api, late.json) == pytest.approx(600, abs=15)
 
 
+@pytest.mark.hazard(37)
 async def test_a_deadline_that_cannot_be_met_is_refused_with_the_projected_finish(api: Api) -> None:
     await fill(api, 300)
     refused = await submit(api, within="2m")
@@ -142,8 +143,9 @@ async def test_a_lane_whose_pace_is_not_known_gives_no_estimate_and_refuses_no_d
         assert answer.json["estimated_start_at"] is None
 
 
-async def test_row_37_a_queue_does_not_grow_without_end(valkey_url: str) -> None:
-    """Row 37: queue grows without end. Admission by backlog: 429 with the projected finish, until there is room again."""
+@pytest.mark.hazard(37)
+async def test_a_queue_does_not_grow_without_end(valkey_url: str) -> None:
+    """Filled, it refuses with the projected finish, until there is room again."""
     async with running_api(valkey_url, catalog=lanes(ONE_A_SECOND), backlog=BacklogPolicy(max_jobs=50)) as api:
         uploaded = (await api.upload([line(number) for number in range(400)])).json
         assert uploaded["accepted"] == 50
