@@ -53,7 +53,8 @@ class ExecutorParts:
 class Verdict:
     """What an arrival says about its lane.
 
-    rest_s: nothing is to be had for that many seconds: of the lane, or only for ``job_class``, if that is given.
+    rest_s: nothing is to be had for that many seconds: of the lane, or only for ``job_class``, if that is given. The
+        delivery is to be given back then, once the rest has begun: else it comes straight back.
     """
 
     rest_s: float = 0.0
@@ -87,7 +88,7 @@ class Executor:
             call.cancel()
 
     async def execute(self, delivery: Delivery, lane: Lane) -> Verdict:
-        """Handle one arrival in ``lane`` to its end.
+        """Handle one arrival in ``lane`` to its end; only if the verdict asks for a rest it is still to be given back.
 
         Raises:
             BrokerUnavailable, StoreUnavailable: the server went away in the middle; the delivery is not settled.
@@ -204,7 +205,7 @@ class Executor:
         if isinstance(blocked, LaneBlocked) and task.envelope.spec.routing.region is not None:
             await self._parts.store.release(task.envelope.spec, claim.fence, task.attempts)
             return await self._come_back_after(blocked.seconds, delivery, task.envelope.spec)
-        await self._give_back(delivery, task, claim)
+        await self._parts.store.release(task.envelope.spec, claim.fence, task.attempts)
         return Verdict(blocked.seconds, blocked.job_class if isinstance(blocked, NothingIdle) else None)
 
     async def _retry(self, delivery: Delivery, task: Task, claim: Claim, delay_s: float) -> None:

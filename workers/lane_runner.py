@@ -98,7 +98,9 @@ class LaneRunner:
             await asyncio.shield(delivery.give_back())  # it may have come before the executor had anything to return
             raise
         else:
-            keeper.rest(verdict.job_class, verdict.rest_s, "its limits leave nothing for a while")
+            if verdict.rest_s > 0:
+                keeper.rest(verdict.job_class, verdict.rest_s, "its limits leave nothing for a while")
+                await delivery.give_back()
 
     async def _recall_who_waits_too_long(self, clock: Clock) -> None:
         while True:

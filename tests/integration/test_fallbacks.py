@@ -30,7 +30,12 @@ async def rig(valkey_url: str) -> AsyncIterator[Rig]:
 
 
 async def run(rig: Rig, executor: Executor | None = None) -> Verdict:
-    return await (executor or rig.executor()).execute(await rig.take(), rig.lane)
+    """Do with the next message what a lane's runner does."""
+    delivery = await rig.take()
+    verdict = await (executor or rig.executor()).execute(delivery, rig.lane)
+    if verdict.rest_s > 0:
+        await delivery.give_back()
+    return verdict
 
 
 def trail(job: Job) -> list[tuple[str, str]]:

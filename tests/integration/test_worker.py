@@ -181,7 +181,7 @@ async def test_a_paused_lane_takes_nothing_until_it_is_resumed_while_its_running
 
 
 async def test_deferrable_work_that_finds_nothing_idle_rests_alone(rig: Rig) -> None:
-    narrow = replace(rig.lane.deployments[0], limits=ConfiguredLimits(max_parallel_requests=1))
+    narrow = replace(rig.lane.deployments[0], timeout_s=60, limits=ConfiguredLimits(max_parallel_requests=1))
     rig = replace(rig, lane=replace(rig.lane, deployments=(narrow,)))
     await rig.provider.faults("hang", count=1)
     first = await rig.submit("Takes all there is")

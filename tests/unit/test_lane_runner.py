@@ -128,7 +128,7 @@ async def test_full_slots_keep_some_for_interactive_work() -> None:
 async def test_a_class_that_is_told_to_rest_rests_alone(running: Running) -> None:
     await running.deliver(DEFERRABLE, 4)
     await running.end("deferrable.24h-0", Verdict(30.0, DEFERRABLE))
-    assert running.intake.returned == ["deferrable.24h-2", "deferrable.24h-3"]
+    assert running.intake.returned == ["deferrable.24h-0", "deferrable.24h-2", "deferrable.24h-3"]
     assert running.intake.paused == {DEFERRABLE}
     await running.deliver(BULK, 1)
     assert running.taken(BULK) == 1
