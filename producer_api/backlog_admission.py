@@ -41,8 +41,7 @@ class BacklogAdmission:
 
     def queue_of(self, spec: JobSpec, starts_at: float, accepted: Accepted) -> QueueName:
         """Give the queue a recorded job waits in from ``starts_at`` (seconds since the epoch) on."""
-        is_surplus = self._parts.backlog.is_surplus(accepted.backlog)
-        queue = spec.queue(starts_at, self._parts.windows, is_surplus=is_surplus)
+        queue = self._with_its_share(spec.queue(starts_at, self._parts.windows), accepted.backlog)
         if accepted.backlog:
             self._remember(spec.team, queue, accepted.backlog)
         return queue
@@ -74,7 +73,14 @@ class BacklogAdmission:
         now = self._parts.clock.monotonic()
         backlog = backlog + 1 if now - told_at <= REMEMBERED_S else 1
         self._remember(spec.team, queue, backlog)
-        return QueueName(queue.lane, queue.job_class.surplus) if self._parts.backlog.is_surplus(backlog) else queue
+        return self._with_its_share(queue, backlog)
+
+    def _with_its_share(self, queue: QueueName, backlog: int) -> QueueName:
+        """Give the queue, or its surplus, for a job whose team has ``backlog`` there, this one included."""
+        seen = self._outlooks.last_seen(queue.lane)
+        others = 0 if seen is None else seen.others_than(backlog, queue.job_class)
+        is_surplus = self._parts.backlog.is_surplus(backlog, others)
+        return QueueName(queue.lane, queue.job_class.surplus) if is_surplus else queue
 
     def _remember(self, team: str, queue: QueueName, backlog: int) -> None:
         told_of = (team, QueueName(queue.lane, queue.job_class.sibling))

@@ -68,6 +68,10 @@ class Outlooks:
                 await asyncio.wait([looking], timeout=LONGEST_WAIT_S)
         return known.outlook
 
+    def last_seen(self, lane: str) -> LaneSight | None:
+        """Give what was seen of a lane at the last look, without what joined since; None: nobody has looked."""
+        return self._known[lane].seen
+
     async def sight(self, lane: Lane, *, at_once: bool = False) -> LaneSight:
         """Give what is seen of a lane, not older than a second; ``at_once``: not older than this call.
 

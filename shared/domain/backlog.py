@@ -23,16 +23,22 @@ SHORTEST_RETRY_AFTER_S: Final = 1.0
 class BacklogPolicy:
     """How much may wait.
 
-    surplus_after: unfinished jobs of a team in a class beyond which its further ones wait in the surplus class.
+    surplus_after: unfinished jobs of a team in a class beyond which its further ones wait in the surplus class, whatever
+    others have. largest_after: the same, of a team that has more than all others.
     max_jobs: messages of a lane beyond which no more are taken in.
     """
 
     surplus_after: int = 100
+    largest_after: int = 10
     max_jobs: int = 1_000_000
 
-    def is_surplus(self, backlog: int) -> bool:
-        """Tell whether a job waits in the surplus class, its team having ``backlog`` unfinished ones, it included."""
-        return backlog > self.surplus_after
+    def is_surplus(self, backlog: int, others: int) -> bool:
+        """Tell whether a job waits in the surplus class.
+
+        ``backlog``: unfinished jobs of its team in its class, this one included. ``others``: jobs of the other teams
+        that wait there. A team that has more than all others is the noisy one, and gets few places in front of them.
+        """
+        return backlog > self.surplus_after or (backlog > self.largest_after and backlog > others)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,11 @@ class LaneSight:
         """Messages of all classes, those at work included."""
         return sum(depth.ready + depth.unacknowledged for depth in self.depths.values())
 
+    def others_than(self, team_has: int, job_class: JobClass) -> int:
+        """Count the jobs in a class and its surplus, without those of a team that has so many."""
+        depths = [self.depths[each] for each in {job_class, job_class.surplus}]
+        return max(0, sum(depth.ready + depth.unacknowledged for depth in depths) - team_has)
+
     @property
     def throughputs(self) -> tuple[Throughput, ...]:
         """The pace of each deployment."""

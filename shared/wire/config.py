@@ -123,7 +123,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Configuration:
         cache_default=_cache_default(file.litellm_settings),
         admin_key=file.general_settings.master_key,
         worker=WorkerSettings(forebay.worker.concurrency, forebay.worker.grace),
-        backlog=BacklogPolicy(forebay.surplus_after, forebay.backlog.max_jobs),
+        backlog=BacklogPolicy(forebay.surplus_after, max(1, forebay.surplus_after // 10), forebay.backlog.max_jobs),
         retention_s=forebay.retention,
         body_limit=forebay.body_limit,
         policies=policies(forebay.limits, forebay.teams),

@@ -28,7 +28,7 @@ def lanes(limits: ConfiguredLimits) -> Catalog:
 @pytest.fixture
 async def api(valkey_url: str) -> AsyncIterator[Api]:
     """A lane that starts one job a second; nobody works on it, so what is sent stays."""
-    policy = BacklogPolicy(surplus_after=10_000)
+    policy = BacklogPolicy(surplus_after=10_000, largest_after=10_000)
     async with running_api(valkey_url, catalog=lanes(ONE_A_SECOND), backlog=policy) as api:
         yield api
 
@@ -64,7 +64,8 @@ async def test_a_job_is_told_when_it_is_expected_to_start(api: Api) -> None:
 
 
 async def test_the_estimate_goes_with_the_class_and_the_share_of_the_team(valkey_url: str) -> None:
-    async with running_api(valkey_url, catalog=lanes(ONE_A_SECOND)) as api:
+    policy = BacklogPolicy(largest_after=100)
+    async with running_api(valkey_url, catalog=lanes(ONE_A_SECOND), backlog=policy) as api:
         await fill(api, 200, priority="bulk")
         interactive = await submit(api, priority="interactive")
         quiet = await submit(api, priority="bulk")

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from shared.domain.backlog import BacklogPolicy
+from tests.eventually import eventually
 from tests.integration.api_rig import CHAT, OTHER_KEY, SUBMISSION, Api, running_api
 from tests.integration.test_api_jobs import in_the
 
@@ -17,7 +18,7 @@ SHARE = 5
 
 @pytest.fixture
 async def api(valkey_url: str) -> AsyncIterator[Api]:
-    async with running_api(valkey_url, backlog=BacklogPolicy(surplus_after=SHARE)) as api:
+    async with running_api(valkey_url, backlog=BacklogPolicy(surplus_after=SHARE, largest_after=SHARE)) as api:
         yield api
 
 
@@ -42,6 +43,21 @@ async def test_a_quiet_team_waits_in_the_main_class_whatever_another_has_sent(ap
     assert Counter(classes(api)) == {"bulk": SHARE, "bulk.surplus": 300 - SHARE}
     await api.submit(key=OTHER_KEY, priority="bulk")
     assert classes(api)[-1] == "bulk"
+
+
+async def test_a_team_that_comes_to_a_backlog_of_others_gets_more_places_than_who_made_it(valkey_url: str) -> None:
+    policy = BacklogPolicy(surplus_after=50, largest_after=5)
+    async with running_api(valkey_url, backlog=policy) as api:
+        await api.upload([orjson.dumps(numbered(number, priority="bulk")) for number in range(100)])
+        assert Counter(classes(api)) == {"bulk": 5, "bulk.surplus": 95}
+
+        async def it_is_seen() -> bool:
+            return bool((await api.get("/v1/lanes/gpt-4o-mini")).json["backlog"] >= 100)
+
+        await eventually(it_is_seen)
+        for _ in range(40):
+            await api.submit(key=OTHER_KEY, cache={"mode": "off"}, priority="bulk")
+        assert classes(api)[100:] == ["bulk"] * 40
 
 
 async def test_each_class_and_each_lane_has_a_share_of_its_own(api: Api) -> None:

@@ -16,7 +16,9 @@ from shared.domain.backlog import (
     judge,
     waiting_rooms,
 )
+from shared.domain.catalog import Lane
 from shared.domain.circuit import Circuit
+from shared.domain.lane_sight import LaneSight
 from shared.domain.lanes import CLASSES, DEFAULT_WEIGHTS, JobClass, Priority
 from shared.domain.limit_state import LimitState
 from shared.domain.rate_limit import Rates
@@ -218,4 +220,20 @@ def test_nobody_is_told_to_wait_longer_than_clients_are_willing_to() -> None:
 
 @pytest.mark.parametrize(("backlog", "is_surplus"), [(1, False), (100, False), (101, True)])
 def test_the_jobs_of_a_team_beyond_its_share_are_surplus(backlog: int, *, is_surplus: bool) -> None:
-    assert BacklogPolicy().is_surplus(backlog) is is_surplus
+    assert BacklogPolicy().is_surplus(backlog, others=20_000) is is_surplus
+
+
+@pytest.mark.parametrize(("others", "is_surplus"), [(0, True), (49, True), (50, False), (20_000, False)])
+def test_a_team_that_has_more_than_all_others_gets_few_places(others: int, *, is_surplus: bool) -> None:
+    assert BacklogPolicy().is_surplus(50, others) is is_surplus
+
+
+def test_the_first_few_jobs_of_every_team_are_in_front() -> None:
+    assert [BacklogPolicy().is_surplus(backlog, 0) for backlog in (1, 10, 11)] == [False, False, True]
+
+
+def test_the_others_jobs_are_those_of_the_class_and_its_surplus_without_the_teams_own() -> None:
+    depths = {BULK: QueueDepth(90, 10), BULK.surplus: QueueDepth(5_000, 0), STANDARD: QueueDepth(9, 0)}
+    seen = LaneSight(Lane("m", ()), NOW, depths, (), is_paused=False)
+    assert seen.others_than(100, BULK) == 5_000
+    assert seen.others_than(6_000, BULK) == 0

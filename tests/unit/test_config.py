@@ -67,7 +67,7 @@ def test_our_section_sets_what_litellm_has_no_word_for(tmp_path: Path) -> None:
     assert configuration.weights[Priority.INTERACTIVE] == 10
     assert configuration.weights[Priority.STANDARD] == DEFAULT_WEIGHTS[Priority.STANDARD]
     assert (configuration.worker.concurrency, configuration.worker.grace_s) == (64, 90)
-    assert configuration.backlog == BacklogPolicy(surplus_after=20, max_jobs=5_000)
+    assert configuration.backlog == BacklogPolicy(surplus_after=20, largest_after=2, max_jobs=5_000)
     assert configuration.retention_s == 86_400
     assert configuration.body_limit == 1024 * 1024
 
