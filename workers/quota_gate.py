@@ -2,7 +2,7 @@
 
 Few come here at a time (``workers.room``). Jobs that may go to the same deployments wait together: one of them asks, the
 one whose turn it is; when a higher class arrives meanwhile it goes first. Jobs that may go elsewhere than the
-others (a region, a deployment that failed them) wait apart, so that they hold up nobody.
+others (a region, a deployment that failed them), or may take only what is idle, wait apart, so that they hold up nobody.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ class QuotaGate:
         """``turns`` decides among the classes that wait."""
         self._limits = limits
         self._turns = turns
-        self._queues: dict[frozenset[str], _Queue] = {}
+        self._queues: dict[tuple[frozenset[str], bool], _Queue] = {}
 
     async def pass_through(self, applicant: Applicant) -> Reservation:
         """Wait for a reservation.
@@ -65,7 +65,8 @@ class QuotaGate:
             LaneBlocked: that would take long; or, for one with an alternative, all candidates are down.
             StoreUnavailable: nobody can tell.
         """
-        together = frozenset(deployment.id for deployment in applicant.candidates.deployments)
+        deployments = frozenset(deployment.id for deployment in applicant.candidates.deployments)
+        together = (deployments, applicant.wish.only_idle)
         queue = self._queues.setdefault(together, _Queue(self._limits, self._turns))
         try:
             return await queue.wait(applicant)

@@ -14,7 +14,7 @@ from shared.domain.rate_limit import CallEnd, Cost, Wish
 from shared.domain.reservations import Candidates, Reservation, Wait
 from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment
 from shared.domain.turns import Turns
-from workers.quota_gate import Applicant, LaneBlocked, QuotaGate
+from workers.quota_gate import LONG_WAIT_S, Applicant, LaneBlocked, QuotaGate
 
 LANE = "gpt-4o"
 
@@ -112,3 +112,16 @@ async def test_who_is_cancelled_in_the_moment_of_the_grant_holds_nothing(rig: Ri
     passing.cancel()
     await asyncio.gather(passing, return_exceptions=True)
     assert (await rig.pass_through("second", "standard", one_at_a_time)).name == "second"
+
+
+async def test_who_may_take_only_what_is_idle_holds_up_nobody_when_it_would_be_its_turn(rig: Rig) -> None:
+    slow = deployment(requests_per_minute=600)
+    never_idle = Applicant(
+        JobClass("deferrable.24h"), Candidates(LANE, (slow,)), Wish("patient", Cost(), kept=1.0, only_idle=True)
+    )
+    patient = asyncio.create_task(rig.gate.pass_through(never_idle))
+    async with asyncio.timeout(LONG_WAIT_S):
+        await asyncio.gather(*(rig.pass_through(f"job-{n}", "standard", slow) for n in range(5)))
+    assert not patient.done()
+    patient.cancel()
+    await asyncio.gather(patient, return_exceptions=True)
