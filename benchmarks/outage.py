@@ -38,6 +38,9 @@ ON_THE_WAY_S: Final = 0.25
 
 TIMEOUT_S: Final = 2.0
 BEFORE_S: Final = 10.0
+SHOWN_S: Final = 15
+"""Seconds of the way back that are shown."""
+
 MORE_AT_MOST: Final = 1.1
 BURST_AT_MOST: Final = 1.5
 """Of the rate of jobs, in any second after the recovery; jobs do not start at perfectly even moments."""
@@ -162,8 +165,12 @@ def _show_phases(phases: Sequence[Phase], calls: Calls, arguments: argparse.Name
 
 
 def _show_return(phase: Phase, calls: Calls) -> None:
+    """Show the seconds around the way back; the others are as the first or the last of them."""
+    seconds = _by_second(phase, calls)
+    first = next((second for second, (to_primary, _) in enumerate(seconds) if to_primary), len(seconds) - 1)
     table = Table("second after the recovery", "calls to the primary", "calls in all", "share")
-    for second, (to_primary, to_all) in enumerate(_by_second(phase, calls)):
+    for second in range(max(0, first - 2), min(len(seconds), first + SHOWN_S)):
+        to_primary, to_all = seconds[second]
         share = to_primary / to_all if to_all else 0.0
         table.add_row(str(second), str(to_primary), str(to_all), f"{'#' * round(40 * share):40} {share:.0%}")
     CONSOLE.print(table)
