@@ -44,7 +44,11 @@ PEER: Final = Path(__file__).with_name("peers") / "litellm_router.py"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is asked of whom. rpm, tpm: the provider's own; configured: what Forebay is told of them."""
+    """What is asked of whom, and what must come of it.
+
+    rpm, tpm: the provider's own; configured: what Forebay is told of them. most_refused: the share of 429s that is borne;
+    None: any.
+    """
 
     name: str
     jobs: int
@@ -54,7 +58,7 @@ class Case:
     headers: bool = True
     configured: tuple[int | None, int | None] = (6_000, 600_000)
     least_share: float = 0.97
-    most_refused: float = 0.0
+    most_refused: float | None = 0.0
 
 
 CASES: Final = (
@@ -62,7 +66,7 @@ CASES: Final = (
     Case("tokens", 1_500, output_tokens=400),
     Case("no-headers", 6_000, headers=False),
     Case("half", 3_000, rpm=3_000, headers=False, least_share=0.9, most_refused=0.01),
-    Case("unknown", 6_000, headers=False, configured=(None, None), least_share=0.9, most_refused=0.01),
+    Case("unknown", 6_000, headers=False, configured=(None, None), most_refused=None),
 )
 
 
@@ -142,7 +146,17 @@ def _result(who: str, case: Case, samples: Sequence[Sample], total: dict[str, in
 
 
 def _show(results: Sequence[Result]) -> None:
-    heads = ("case", "", "served", "429s", "wall s", "ideal s", "share after 3 s", "90 % after s", "most in a minute")
+    heads = (
+        "case",
+        "",
+        "served",
+        "429s",
+        "wall s",
+        "ideal s",
+        "share after 3 s",
+        "90 % of the requests after s",
+        "most in a minute",
+    )
     table = Table(*heads)
     for result in results:
         table.add_row(
@@ -153,36 +167,26 @@ def _show(results: Sequence[Result]) -> None:
             f"{result.wall_s:.1f}",
             f"{result.ideal_s:.1f}",
             f"{result.share:.1%}",
-            "never" if result.found_after_s is None else f"{result.found_after_s:.1f}",
+            "" if result.found_after_s is None else f"{result.found_after_s:.1f}",
             f"{result.total['most_requests_in_a_minute']} of {result.case.rpm}",
         )
     CONSOLE.print(table)
 
 
 def _bounds(result: Result) -> list[Bound]:
-    case, refused = result.case, f"{result.total['refused_429']} ({result.refused_share:.2%})"
-    found = result.found_after_s
+    case, found = result.case, result.found_after_s
     if case.name == "unknown":
-        soon = Bound(
-            "unknown: 90 % of the limit are used within 60 s",
-            f"{found and round(found, 1)} s",
-            bool(found is not None and found <= FOUND_WITHIN_S),
-        )
-    else:
-        soon = Bound(
-            f"{case.name}: at least {case.least_share:.0%} of the limit",
-            f"{result.share:.1%}",
-            result.share >= case.least_share,
-        )
-    if case.most_refused:
-        few = Bound(
-            f"{case.name}: fewer than {case.most_refused:.0%} of the calls are 429s",
-            refused,
-            result.refused_share < case.most_refused,
-        )
-    else:
-        few = Bound(f"{case.name}: no 429", refused, result.total["refused_429"] == 0)
-    return [soon, few]
+        is_soon = found is not None and found <= FOUND_WITHIN_S
+        return [Bound(f"unknown: 90 % of the limit are used within {FOUND_WITHIN_S:.0f} s", f"{found} s", is_soon)]
+    used = Bound(
+        f"{case.name}: at least {case.least_share:.0%} of the limit",
+        f"{result.share:.1%}",
+        result.share >= case.least_share,
+    )
+    claim = f"fewer than {case.most_refused:.0%} of the calls are 429s" if case.most_refused else "no 429"
+    refused = result.total["refused_429"]
+    is_little = result.refused_share < case.most_refused if case.most_refused else refused == 0
+    return [used, Bound(f"{case.name}: {claim}", f"{refused} ({result.refused_share:.2%})", is_little)]
 
 
 async def _forebay(provider: SimulatedProvider, case: Case, workers: int) -> None:
