@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from shared.domain.class_shares import INTERACTIVE
 from shared.domain.lanes import JobClass, Priority
 
 PLACES: Final = {Priority.INTERACTIVE: 8, Priority.STANDARD: 8, Priority.BULK: 8, Priority.DEFERRABLE: 2}
@@ -40,7 +41,7 @@ class Room:
 
     def has_place_for(self, job_class: JobClass) -> bool:
         """Whether a job of this class may come now."""
-        is_interactive = job_class.priority is Priority.INTERACTIVE
+        is_interactive = job_class == INTERACTIVE
         has_slot = self._interactive + self._others < self._slots
         has_slot = has_slot and (is_interactive or self._others < self._slots_for_others)
         return has_slot and self._places_taken[_kind(job_class)] < PLACES[job_class.priority]
@@ -67,7 +68,7 @@ class Room:
         return {job_id: now - since for job_id, (_, since) in self._on_the_way.items()}
 
     def _count(self, job_class: JobClass, change: int) -> None:
-        if job_class.priority is Priority.INTERACTIVE:
+        if job_class == INTERACTIVE:
             self._interactive += change
         else:
             self._others += change

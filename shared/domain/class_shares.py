@@ -6,6 +6,9 @@ from typing import Final
 
 from shared.domain.lanes import JobClass, Priority
 
+INTERACTIVE: Final = JobClass(Priority.INTERACTIVE)
+"""The class that reserves are for. Its surplus has none: it holds what is beyond a team's share, or overdue."""
+
 DEFAULT_INTERACTIVE_RESERVE: Final = 0.1
 DEFAULT_IDLE_SHARE: Final = 0.5
 
@@ -42,9 +45,9 @@ class ClassShares:
     def restraint(self, job_class: JobClass, now: float) -> Restraint:
         """Give how far work that was taken from ``job_class`` holds back at ``now``.
 
-        Deferrable work whose deadline came near was taken from another class than its own, and is as urgent as that.
+        Deferrable work whose deadline came near was taken from another class than its own, and takes what that may take.
         """
-        if job_class.priority is Priority.INTERACTIVE:
+        if job_class == INTERACTIVE:
             return Restraint()
         if job_class.priority is not Priority.DEFERRABLE or self.is_off_peak(now):
             return Restraint(self.interactive_reserve)

@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from shared.domain.answer_cache import CachePolicy, CacheResult
-from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow, Priority, QueueName, class_for
+from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow, Priority, QueueName, class_for, overdue_queue
 from shared.domain.routing import RoutingWish
 from shared.domain.usage import Usage
 
@@ -127,7 +127,10 @@ class JobSpec:
 
         It is the one it came from; deferrable work may have less time by now than that one's window.
         """
-        return self.queue(now, windows) if self.priority is Priority.DEFERRABLE else came_from
+        if self.priority is not Priority.DEFERRABLE:
+            return came_from
+        queue = self.queue(now, windows)
+        return overdue_queue(self.lane) if queue.job_class.window is None else queue
 
     def has_time_for_another_window(
         self, came_from: QueueName, now: float, windows: Sequence[DeferrableWindow]

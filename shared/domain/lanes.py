@@ -25,6 +25,10 @@ class Priority(StrEnum):
 WINDOW_MARGIN: Final = 0.05
 """The share of a deferrable window that is kept back for the work itself."""
 
+LEAST_MARGIN_S: Final = 5.0
+MOST_OF_A_WINDOW: Final = 0.4
+"""A call takes its seconds however short the window is: so many are kept back, but never more than this share of it."""
+
 _MAY_BE_MISSING: Final = 0.01
 """The share of a window by which a deadline may be too near for it: the time between asking and being queued."""
 
@@ -44,12 +48,12 @@ class DeferrableWindow:
     @property
     def patience_s(self) -> float:
         """Seconds a job waits here at most; then it moves to the ``overdue_queue``, with the margin left to be done in."""
-        return self.seconds * (1 - WINDOW_MARGIN)
+        return self.seconds - self.margin_s
 
     @property
     def margin_s(self) -> float:
         """Seconds that are left of the window when its patience is over."""
-        return self.seconds * WINDOW_MARGIN
+        return max(self.seconds * WINDOW_MARGIN, min(LEAST_MARGIN_S, self.seconds * MOST_OF_A_WINDOW))
 
     def fits(self, seconds_to_deadline: float) -> bool:
         """Whether a job with so much time may wait here."""
@@ -140,5 +144,9 @@ def class_for(
 
 
 def overdue_queue(lane: str) -> QueueName:
-    """Give the queue in which deferrable work waits once its window's patience is over."""
-    return QueueName(lane, JobClass(Priority.STANDARD))
+    """Give the queue in which deferrable work waits once its window's patience is over.
+
+    Not ``standard``: behind a backlog there it would miss its deadline. It goes before standard work, and beside
+    interactive work it has the few turns of a surplus, without that one's reserve.
+    """
+    return QueueName(lane, JobClass(Priority.INTERACTIVE).surplus)

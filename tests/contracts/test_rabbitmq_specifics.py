@@ -14,7 +14,7 @@ from shared.adapters.rabbitmq.work_queue import RabbitMQWorkQueue
 from shared.domain.clock import SystemClock
 from shared.domain.errors import BrokerUnavailable, ConfigurationError, NotFound
 from shared.domain.events import BackgroundTaskDied, Event
-from shared.domain.lanes import DEFAULT_WEIGHTS, JobClass, QueueName
+from shared.domain.lanes import DEFAULT_WEIGHTS, JobClass, QueueName, overdue_queue
 from shared.domain.work_queue import DeadLetter, Message, QueueDepth, WorkQueue
 from tests.contracts.test_work_queue import STANDARD, take, take_all, until_depth, until_fetched
 from tests.contracts.transports import RabbitMQTransport, Transport, ignore
@@ -99,16 +99,16 @@ async def test_a_consumer_that_the_broker_cancelled_comes_back(
     assert (await take_all(intake, 1))[0].message.job_id == "job_2"
 
 
-async def test_deferrable_work_whose_window_is_over_stands_in_the_standard_queue(
+async def test_deferrable_work_whose_window_is_over_stands_in_the_queue_of_overdue_work(
     queue: WorkQueue, channel: AbstractChannel, lane: str
 ) -> None:
     deferred = QueueName(lane, JobClass("deferrable.7d"))
     requests = await channel.get_exchange(REQUESTS, ensure=False)
     overdue = aio_pika.Message(b"{}", headers={"forebay-job-id": "job_1"}, expiration=0.2)
     await requests.publish(overdue, routing_key(deferred))
-    await until_depth(queue, QueueName(lane, STANDARD), QueueDepth(1, 0))
+    await until_depth(queue, overdue_queue(lane), QueueDepth(1, 0))
     delivery = await take(queue.intake(lane, DEFAULT_WEIGHTS, 10))
-    assert delivery.queue == QueueName(lane, STANDARD)
+    assert delivery.queue == overdue_queue(lane)
     assert delivery.message == Message(b"{}", "job_1")
     await delivery.ack()
 

@@ -16,7 +16,7 @@ from shared.adapters.streams.work_queue import StreamsWorkQueue
 from shared.domain.clock import SystemClock
 from shared.domain.errors import BrokerUnavailable
 from shared.domain.events import Event, ServerBack, ServerLost
-from shared.domain.lanes import DEFAULT_WEIGHTS, DEFERRABLE_WINDOWS, JobClass, QueueName
+from shared.domain.lanes import DEFAULT_WEIGHTS, DEFERRABLE_WINDOWS, JobClass, QueueName, overdue_queue
 from shared.domain.work_queue import LONGEST_DELAY_S, Message, QueueDepth
 from tests.contracts.test_work_queue import numbered, publish_all, take, take_all, until_depth, until_fetched
 from tests.contracts.transports import StreamsTransport, Transport, ignore
@@ -25,6 +25,7 @@ from tests.servers.proxy import Proxy
 from tests.servers.valkey import PrivateValkey
 
 STANDARD = QueueName("lane", JobClass("standard"))
+OVERDUE = overdue_queue("lane")
 DEFERRABLE = QueueName("lane", JobClass("deferrable.4h"))
 
 _WORKER: Final = """
@@ -246,7 +247,7 @@ async def test_lost_dead_letters_have_their_stream_made_again_by_the_next_burial
     assert [letter.message.job_id for letter in await queue.dead_letters(10)] == ["job_1"]
 
 
-async def test_deferrable_work_moves_to_standard_when_the_servers_clock_says_so(
+async def test_deferrable_work_is_overdue_when_the_servers_clock_says_so(
     queue: StreamsWorkQueue, client: Redis
 ) -> None:
     patience_ms = next(window.patience_s for window in DEFERRABLE_WINDOWS if window.label == "4h") * 1_000
@@ -257,12 +258,12 @@ async def test_deferrable_work_moves_to_standard_when_the_servers_clock_says_so(
         await client.xadd(where, {"b": b"", "j": job}, id=f"{age}-0")
     for arrival, job in ((fresh, "job_fresh_again"), (overdue, "job_overdue_again")):
         await client.xadd(returned, {"r": "1", "s": arrival, "b": b"", "j": job})
-    await until_depth(queue, STANDARD, QueueDepth(2, 0))
+    await until_depth(queue, OVERDUE, QueueDepth(2, 0))
     assert await queue.depth(DEFERRABLE) == QueueDepth(2, 0)
     deliveries = await take_all(queue.intake("lane", DEFAULT_WEIGHTS, 10), 4)
     assert {delivery.message.job_id: delivery.queue for delivery in deliveries} == {
-        "job_overdue": STANDARD,
-        "job_overdue_again": STANDARD,
+        "job_overdue": OVERDUE,
+        "job_overdue_again": OVERDUE,
         "job_fresh": DEFERRABLE,
         "job_fresh_again": DEFERRABLE,
     }
@@ -272,7 +273,7 @@ async def test_deferrable_work_in_somebodys_hands_is_not_moved(queue: StreamsWor
     await client.xadd(queue_stream(DEFERRABLE), {"b": b"", "j": "job_held"}, id="1-0")
     await client.xreadgroup(GROUP, "a ghost", {queue_stream(DEFERRABLE): ">"})
     await client.xadd(queue_stream(DEFERRABLE), {"b": b"", "j": "job_waiting"}, id="2-0")
-    await until_depth(queue, STANDARD, QueueDepth(1, 0))
+    await until_depth(queue, OVERDUE, QueueDepth(1, 0))
     assert await queue.depth(DEFERRABLE) == QueueDepth(0, 1)
 
 

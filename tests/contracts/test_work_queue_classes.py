@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from shared.domain.clock import SystemClock
-from shared.domain.lanes import DEFAULT_WEIGHTS, DeferrableWindow, JobClass, QueueName, classes_with
+from shared.domain.lanes import DEFAULT_WEIGHTS, DeferrableWindow, JobClass, QueueName, classes_with, overdue_queue
 from shared.domain.work_queue import Intake, Message, QueueDepth, WorkQueue
 from tests.contracts.test_work_queue import (
     PATIENCE_S,
@@ -233,7 +233,7 @@ async def test_the_classes_of_a_lane_are_those_of_the_configured_windows(impatie
     await take_of(intake, JobClass("deferrable.3s"))
 
 
-async def test_work_that_nobody_takes_in_a_window_of_seconds_stands_in_standard_before_it_is_over(
+async def test_work_that_nobody_takes_in_a_window_of_seconds_is_overdue_before_it_is_over(
     impatient: WorkQueue, lane: str
 ) -> None:
     clock, sent = SystemClock(), numbered(200)
@@ -246,7 +246,7 @@ async def test_work_that_nobody_takes_in_a_window_of_seconds_stands_in_standard_
     assert window.patience_s <= clock.monotonic() - began
     await first.ack()
     rest = await take_all(intake, len(sent) - 1)
-    assert {delivery.queue for delivery in (first, *rest)} == {QueueName(lane, STANDARD)}
+    assert {delivery.queue for delivery in (first, *rest)} == {overdue_queue(lane)}
     assert {delivery.message.job_id for delivery in (first, *rest)} == {message.job_id for message in sent}
 
 
@@ -261,6 +261,8 @@ async def test_deferrable_work_that_was_fetched_and_given_back_waits_no_longer_t
     await until_fetched(impatient, deferrable(lane))
     await intake.pause([JobClass("deferrable.3s")])
     back = clock.monotonic() - began
-    assert {await take_of(intake, STANDARD) for _ in range(3)} == {message.job_id for message in numbered(3)}
+    assert {await take_of(intake, overdue_queue(lane).job_class) for _ in range(3)} == {
+        message.job_id for message in numbered(3)
+    }
     waited = clock.monotonic() - began
     assert window.patience_s <= waited < window.seconds + back

@@ -6,11 +6,10 @@ SHARES = ClassShares(interactive_reserve=0.1, idle_share=0.5, is_off_peak=lambda
 
 def test_interactive_work_leaves_nothing_to_others() -> None:
     assert SHARES.restraint(JobClass("interactive"), 0) == Restraint()
-    assert SHARES.restraint(JobClass("interactive.surplus"), 0) == Restraint()
 
 
 def test_work_that_people_wait_for_leaves_the_reserve() -> None:
-    for name in ("standard", "standard.surplus", "bulk", "bulk.surplus"):
+    for name in ("interactive.surplus", "standard", "standard.surplus", "bulk", "bulk.surplus"):
         assert SHARES.restraint(JobClass(name), 0) == Restraint(0.1)
 
 

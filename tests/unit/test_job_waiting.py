@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from shared.domain.job import JobSpec
-from shared.domain.lanes import DeferrableWindow, JobClass, Priority, QueueName
+from shared.domain.lanes import DeferrableWindow, JobClass, Priority, QueueName, overdue_queue
 
 WINDOWS = (DeferrableWindow.of("1h"), DeferrableWindow.of("4h"))
 NOW = 1_700_000_000.0
@@ -56,4 +56,4 @@ def test_a_job_that_comes_again_waits_where_it_was_unless_its_window_would_outla
     assert STANDARD_JOB.queue_again(surplus, NOW, WINDOWS) == surplus
     late = replace(DEFERRABLE_JOB, deadline=NOW + 2 * HOUR)
     assert late.queue_again(deferrable("4h"), NOW, WINDOWS) == deferrable("1h")
-    assert late.queue_again(deferrable("4h"), NOW + 1.5 * HOUR, WINDOWS) == STANDARD
+    assert late.queue_again(deferrable("4h"), NOW + 1.5 * HOUR, WINDOWS) == overdue_queue("gpt-4o")
