@@ -120,6 +120,7 @@ def test_an_alias_is_the_model_it_stands_for(tmp_path: Path) -> None:
         ([{"a": ["b"]}, {"b": ["first"]}], "[0].a", "a → b → a"),
     ],
 )
+@pytest.mark.hazard(39)
 def test_a_configuration_with_a_fallback_loop_is_refused_at_start(
     tmp_path: Path, kind: str, entries: list[dict[str, list[str]]], path: str, loop: str
 ) -> None:
