@@ -41,7 +41,7 @@ class BacklogAdmission:
 
     def queue_of(self, spec: JobSpec, starts_at: float, accepted: Accepted) -> QueueName:
         """Give the queue a recorded job waits in from ``starts_at`` (seconds since the epoch) on."""
-        queue = self._with_its_share(spec.queue(starts_at, self._parts.windows), accepted.backlog)
+        queue = self._with_its_share(spec, spec.queue(starts_at, self._parts.windows), accepted.backlog)
         if accepted.backlog:
             self._remember(spec.team, queue, accepted.backlog)
         return queue
@@ -57,7 +57,7 @@ class BacklogAdmission:
         if not isinstance(verdict, Room) and not await self._was_accepted_before(draft):
             return self._refusal(spec, outlook, verdict)
         if spec.run_at is None:
-            self._outlooks.joined(spec.lane, queue.job_class)
+            self._outlooks.joined(spec.lane, queue.job_class, spec.team)
         expected = verdict.projection
         return draft if expected is None else draft.expected_at(max(spec.starts_at(now), expected.starts_at))
 
@@ -73,12 +73,11 @@ class BacklogAdmission:
         now = self._parts.clock.monotonic()
         backlog = backlog + 1 if now - told_at <= REMEMBERED_S else 1
         self._remember(spec.team, queue, backlog)
-        return self._with_its_share(queue, backlog)
+        return self._with_its_share(spec, queue, backlog)
 
-    def _with_its_share(self, queue: QueueName, backlog: int) -> QueueName:
+    def _with_its_share(self, spec: JobSpec, queue: QueueName, backlog: int) -> QueueName:
         """Give the queue, or its surplus, for a job whose team has ``backlog`` there, this one included."""
-        seen = self._outlooks.last_seen(queue.lane)
-        others = 0 if seen is None else seen.others_than(backlog, queue.job_class)
+        others = self._outlooks.others_than(spec.team, backlog, queue.lane, queue.job_class)
         is_surplus = self._parts.backlog.is_surplus(backlog, others)
         return QueueName(queue.lane, queue.job_class.surplus) if is_surplus else queue
 

@@ -157,13 +157,17 @@ class Drafting:
             spec=spec,
             owners=owners,
             ceiling=self._policies.ceiling,
-            amounts=self._estimator.cost(spec.lane, request).amounts,
+            amounts=self._taken(spec, request),
             patience_s=min(to_deadline, LONGEST_QUEUE_S) if waits else 0.0,
             idempotency_key=arrival.idempotency_key,
         )
         if not charge.counts_tokens:
             return charge
         return replace(charge, spec=replace(spec, charged_tokens=charge.amounts[1]))
+
+    def _taken(self, spec: JobSpec, request: Json) -> tuple[float, float]:
+        cost = self._estimator.cost(spec.lane, request)
+        return (cost.requests, cost.tokens)
 
     def _spec(self, arrival: Arrival, submission: Submission, now: float) -> JobSpec:
         model: str = submission.request["model"]

@@ -28,6 +28,8 @@ class DeploymentLimits(Answer):
 
     rpm: int | None
     tpm: int | None
+    itpm: int | None
+    otpm: int | None
     max_parallel_requests: int | None
 
 

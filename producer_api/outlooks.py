@@ -32,13 +32,18 @@ NEWS: Final = 0.05
 
 @dataclass(slots=True)
 class _Known:
-    """seen, outlook: of the last look; the outlook with what joined since. joined: since the look under way began."""
+    """seen, outlook: of the last look; the outlook with what joined since. joined: since the look under way began.
+
+    newcomers: what joined since the last look began, by class and team; coming: the same of the look under way.
+    """
 
     seen: LaneSight | None = None
     outlook: LaneOutlook | None = None
     looked_at: float = float("-inf")
     looking: asyncio.Task[None] | None = None
     joined: Counter[JobClass] = field(default_factory=Counter)
+    newcomers: Counter[tuple[JobClass, str]] = field(default_factory=Counter)
+    coming: Counter[tuple[JobClass, str]] = field(default_factory=Counter)
     tokens_per_job: float = 0.0
 
 
@@ -68,9 +73,15 @@ class Outlooks:
                 await asyncio.wait([looking], timeout=LONGEST_WAIT_S)
         return known.outlook
 
-    def last_seen(self, lane: str) -> LaneSight | None:
-        """Give what was seen of a lane at the last look, without what joined since; None: nobody has looked."""
-        return self._known[lane].seen
+    def others_than(self, team: str, team_has: int, lane: str, job_class: JobClass) -> int:
+        """Count the jobs of a class and its surplus that are not the team's, which has so many there.
+
+        Of what joined since the last look, it is known whose it is.
+        """
+        known, classes = self._known[lane], {job_class, job_class.surplus}
+        news = {whose: jobs for (each, whose), jobs in known.newcomers.items() if each in classes}
+        total = (known.seen.jobs_in(classes) if known.seen else 0) + sum(news.values())
+        return max(0, total - max(team_has, news.get(team, 0)))
 
     async def sight(self, lane: Lane, *, at_once: bool = False) -> LaneSight:
         """Give what is seen of a lane, not older than a second; ``at_once``: not older than this call.
@@ -85,9 +96,11 @@ class Outlooks:
         assert known.seen is not None
         return known.seen
 
-    def joined(self, lane: str, job_class: JobClass) -> None:
-        """Note that a job goes to a class of a lane."""
+    def joined(self, lane: str, job_class: JobClass, team: str) -> None:
+        """Note that a job of a team goes to a class of a lane."""
         known = self._known[lane]
+        known.newcomers[job_class, team] += 1
+        known.coming[job_class, team] += 1
         if known.looking is not None:
             known.joined[job_class] += 1
         if known.outlook is not None:
@@ -110,6 +123,7 @@ class Outlooks:
     def _begin_to_look(self, known: _Known, lane: Lane) -> asyncio.Task[None]:
         known.looked_at = self._clock.monotonic()
         known.joined.clear()
+        known.coming = Counter()
         known.looking = looking = asyncio.create_task(self._look(known, lane))
         looking.add_done_callback(lambda look: self._looked(known, look))
         return looking
@@ -119,7 +133,7 @@ class Outlooks:
         outlook = self._survey.outlook(seen)
         for job_class, jobs in known.joined.items():
             outlook = outlook.joined_by(job_class, jobs)
-        known.seen, known.outlook = seen, outlook
+        known.seen, known.outlook, known.newcomers = seen, outlook, Counter(known.coming)
 
     def _looked(self, known: _Known, look: asyncio.Task[None]) -> None:
         known.looking = None

@@ -130,7 +130,9 @@ class JobSpec:
         if self.priority is not Priority.DEFERRABLE:
             return came_from
         queue = self.queue(now, windows)
-        return overdue_queue(self.lane) if queue.job_class.window is None else queue
+        if queue.job_class.window is not None:
+            return queue
+        return came_from if came_from.job_class.window is None else overdue_queue(self.lane)
 
     def has_time_for_another_window(
         self, came_from: QueueName, now: float, windows: Sequence[DeferrableWindow]

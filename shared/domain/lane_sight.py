@@ -1,6 +1,6 @@
 """What can be seen of a lane from outside: its queues, the state of its limits, and whether it is paused."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from shared.domain.catalog import Lane
@@ -28,12 +28,12 @@ class LaneSight:
     @property
     def backlog(self) -> int:
         """Messages of all classes, those at work included."""
-        return sum(depth.ready + depth.unacknowledged for depth in self.depths.values())
+        return self.jobs_in(self.depths)
 
-    def others_than(self, team_has: int, job_class: JobClass) -> int:
-        """Count the jobs in a class and its surplus, without those of a team that has so many."""
-        depths = [self.depths[each] for each in {job_class, job_class.surplus}]
-        return max(0, sum(depth.ready + depth.unacknowledged for depth in depths) - team_has)
+    def jobs_in(self, classes: Collection[JobClass]) -> int:
+        """Count the messages of some classes, those at work included."""
+        depths = [depth for job_class, depth in self.depths.items() if job_class in classes]
+        return sum(depth.ready + depth.unacknowledged for depth in depths)
 
     @property
     def throughputs(self) -> tuple[Throughput, ...]:

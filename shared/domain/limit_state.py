@@ -18,12 +18,14 @@ until the first refusal. Source of the scheme: additive increase, multiplicative
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
 from shared.domain.circuit import Circuit, Health
-from shared.domain.rate_limit import CallEnd, Cost, Rates, Sighting, Terms, Wish
+from shared.domain.rate_limit import Amounts, CallEnd, Cost, Rates, Sighting, SomeAmounts, Terms, Wish
+
+NOTHING: Final[Amounts] = (0.0, 0.0, 0.0, 0.0)
 
 CAPACITY_S: Final = 0.5
 """Seconds' worth of a limit that a full bucket holds."""
@@ -72,7 +74,7 @@ ROUNDING: Final = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class LimitState:
-    """What is known of one deployment at a moment. Amounts are requests and tokens.
+    """What is known of one deployment at a moment. Amounts and rates are of each of ``KINDS``.
 
     at: the moment of the levels. levels: what the buckets hold; negative is a debt.
     share: the part of the configured rates that is used; where none are configured, requests a second.
@@ -80,7 +82,7 @@ class LimitState:
     granted, refusals: reservations and refused calls since that cut.
     is_wanted: a reservation had to wait since the rate last grew; an unknown limit is searched for only then.
     contended_at: when work that does not ask for idle capacity last had to wait; 0: never.
-    flow: requests and tokens a second that were granted of late.
+    flow: what was granted a second of late.
     latency_s: of the calls of late, on average; 0: not known.
     circuit: the breaker.
     held: reservations, each with the moment it is forgotten, ``lifetime_s`` after it was granted.
@@ -88,7 +90,7 @@ class LimitState:
 
     at: float
     share: float
-    levels: tuple[float, ...] = (0.0, 0.0)
+    levels: Amounts = NOTHING
     cut_at: float = 0.0
     cut_share: float = 0.0
     granted: int = 0
@@ -96,7 +98,7 @@ class LimitState:
     closed_until: float = 0.0
     is_wanted: bool = False
     contended_at: float = 0.0
-    flow: tuple[float, float] = (0.0, 0.0)
+    flow: Amounts = NOTHING
     latency_s: float = 0.0
     circuit: Circuit = field(default_factory=Circuit)
     held: Mapping[str, float] = field(default_factory=dict)
@@ -111,21 +113,21 @@ class LimitState:
         passed = max(0.0, now - self.at)
         share, is_wanted = self._regrown(rates, passed)
         grown = replace(self, share=share, is_wanted=is_wanted)
-        levels = tuple(
+        levels = _each(
             level if rate is None else min(rate * CAPACITY_S, level + rate * passed)
             for level, rate in zip(self.levels, grown.effective(rates), strict=True)
         )
         held = {name: end for name, end in self.held.items() if end > now}
         fading = math.exp(-passed / FLOW_S)
-        flow = (self.flow[0] * fading, self.flow[1] * fading)
+        flow = _each(amount * fading for amount in self.flow)
         return replace(grown, at=max(now, self.at), levels=levels, flow=flow, held=held)
 
-    def effective(self, rates: Rates) -> tuple[float | None, float | None]:
+    def effective(self, rates: Rates) -> SomeAmounts:
         """Give the rates that are used, a second."""
         if rates.is_unknown:
-            return (self.share, None)
-        requests, tokens = (None if rate is None else rate * self.share for rate in rates.per_second)
-        return (requests, tokens)
+            return (self.share, None, None, None)
+        requests, tokens, inputs, outputs = (None if rate is None else rate * self.share for rate in rates.per_second)
+        return (requests, tokens, inputs, outputs)
 
     def breaker_wait_s(self, lifetime_s: float, now: float) -> float:
         """Give the seconds for which the breaker lets nothing through, 0 for none."""
@@ -165,30 +167,34 @@ class LimitState:
             return self
         granted_at = self.held[name] - terms.lifetime_s
         held = {other: ends for other, ends in self.held.items() if other != name}
-        requests, tokens = (before - after for before, after in zip(estimate.amounts, actual.amounts, strict=True))
+        unused = _each(before - after for before, after in zip(estimate.amounts, actual.amounts, strict=True))
         corrected = self._corrected(terms.rates, end.seen)
-        moved = corrected._moved(terms.rates, (requests, tokens), 1.0, held)  # noqa: SLF001 - a state of its own kind
+        moved = corrected._moved(terms.rates, unused, 1.0, held)  # noqa: SLF001 - a state of its own kind
         return replace(
             moved,
-            flow=_added(self.flow, (-requests, -tokens)),
+            flow=_added(self.flow, _each(-amount for amount in unused)),
             latency_s=self._averaged(now - granted_at) if end.was_answered else self.latency_s,
             circuit=self.circuit.after(end.health, granted_at, terms.breaker, now),
         )
 
     def refused(self, terms: Terms, name: str, retry_after_s: float, now: float) -> Self:
-        """Give the state after the provider refused the call of a reservation (429) at ``now``."""
+        """Give the state after the provider refused the call of a reservation (429) at ``now``.
+
+        A refusal that was told before changes nothing.
+        """
+        if name not in self.held:
+            return self
+        granted_at = self.held[name] - terms.lifetime_s
         held = {other: end for other, end in self.held.items() if other != name}
         closed_until = max(self.closed_until, now + max(retry_after_s, SHORTEST_REST_S))
-        closed = replace(self, held=held, closed_until=closed_until, refusals=self.refusals + 1)
-        if name in self.held:  # who counts calls is alive
-            granted_at = self.held[name] - terms.lifetime_s
-            closed = replace(closed, circuit=self.circuit.after(Health.GOOD, granted_at, terms.breaker, now))
+        circuit = self.circuit.after(Health.GOOD, granted_at, terms.breaker, now)  # who counts calls is alive
+        closed = replace(self, held=held, closed_until=closed_until, refusals=self.refusals + 1, circuit=circuit)
         return closed if now - self.cut_at < CUT_AT_MOST_EVERY_S else closed._cut(now)  # noqa: SLF001 - a state of its own kind
 
     def _cut(self, now: float) -> Self:
         left = min(MILDEST_CUT, 1 - self.refusals / max(self.granted, FEWEST_COUNTED, self.refusals))
         share = max(SMALLEST_SHARE, self.share * left)
-        levels = tuple(min(0.0, level) for level in self.levels)
+        levels = _each(min(0.0, level) for level in self.levels)
         return replace(self, share=share, cut_at=now, cut_share=share, granted=0, refusals=0, levels=levels)
 
     def _regrown(self, rates: Rates, passed: float) -> tuple[float, bool]:
@@ -205,7 +211,7 @@ class LimitState:
         for configured, enforced in zip(rates.per_second, seen.per_second, strict=True):
             if configured and enforced is not None:
                 share = max(SMALLEST_SHARE, min(share, enforced / configured))
-        levels = tuple(
+        levels = _each(
             level if left is None else min(level, left) for level, left in zip(self.levels, seen.remaining, strict=True)
         )
         return replace(self, share=share, levels=levels)
@@ -213,8 +219,8 @@ class LimitState:
     def _averaged(self, latency_s: float) -> float:
         return self.latency_s + LATENCY_NEWS * (latency_s - self.latency_s) if self.latency_s else latency_s
 
-    def _moved(self, rates: Rates, amounts: tuple[float, float], sign: float, held: Mapping[str, float]) -> Self:
-        levels = tuple(
+    def _moved(self, rates: Rates, amounts: Amounts, sign: float, held: Mapping[str, float]) -> Self:
+        levels = _each(
             level if rate is None else min(rate * CAPACITY_S, level + sign * amount)
             for level, rate, amount in zip(self.levels, self.effective(rates), amounts, strict=True)
         )
@@ -226,5 +232,10 @@ def _left_of(parallel: int, kept: float) -> int:
     return min(parallel, max(1, math.floor(parallel * (1 - kept) + ROUNDING)))
 
 
-def _added(flow: tuple[float, float], amounts: tuple[float, float]) -> tuple[float, float]:
-    return (flow[0] + amounts[0] / FLOW_S, flow[1] + amounts[1] / FLOW_S)
+def _added(flow: Amounts, amounts: Amounts) -> Amounts:
+    return _each(before + amount / FLOW_S for before, amount in zip(flow, amounts, strict=True))
+
+
+def _each(amounts: Iterable[float]) -> Amounts:
+    requests, tokens, inputs, outputs = amounts
+    return (requests, tokens, inputs, outputs)

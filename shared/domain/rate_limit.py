@@ -9,6 +9,17 @@ from typing import Final, Self
 from shared.domain.circuit import BreakerPolicy, Health
 from shared.domain.routing import ConfiguredLimits, Deployment
 
+KINDS: Final = ("requests", "tokens", "input_tokens", "output_tokens")
+"""What providers count, in the order of all amounts and rates. ``tokens`` are input and output together."""
+
+Amounts = tuple[float, float, float, float]
+"""Of each of ``KINDS``."""
+
+SomeAmounts = tuple[float | None, float | None, float | None, float | None]
+"""Of each of ``KINDS``; None: there is none, or it is not known."""
+
+NONE_OF_THEM: Final[SomeAmounts] = (None, None, None, None)
+
 RESERVATION_S: Final = 60.0
 """Seconds after which the reservation of a killed worker is forgotten, added to the deployment's own timeout."""
 
@@ -27,9 +38,9 @@ class Cost:
         return self.input_tokens + self.output_tokens
 
     @property
-    def amounts(self) -> tuple[float, float]:
-        """Requests and tokens, in the order of ``Rates.per_second``."""
-        return (self.requests, self.tokens)
+    def amounts(self) -> Amounts:
+        """The amounts of each kind."""
+        return (self.requests, self.tokens, self.input_tokens, self.output_tokens)
 
 
 NOTHING_TAKEN: Final = Cost(0.0)
@@ -38,33 +49,37 @@ NOTHING_TAKEN: Final = Cost(0.0)
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """A deployment's limits. ``per_second``: requests and tokens; None: no such limit. ``parallel``: calls at once."""
+    """A deployment's limits. ``per_second``: of each kind; None: no such limit. ``parallel``: calls at once."""
 
-    per_second: tuple[float | None, float | None]
+    per_second: SomeAmounts
     parallel: int | None = None
 
     @classmethod
     def of(cls, configured: ConfiguredLimits) -> Self:
         """Take them from the configuration."""
-        minute = (configured.requests_per_minute, configured.tokens_per_minute)
-        requests, tokens = (None if limit is None else limit / 60 for limit in minute)
-        return cls((requests, tokens), configured.max_parallel_requests)
+        per_second = (
+            _a_second(configured.requests_per_minute),
+            _a_second(configured.tokens_per_minute),
+            _a_second(configured.input_tokens_per_minute),
+            _a_second(configured.output_tokens_per_minute),
+        )
+        return cls(per_second, configured.max_parallel_requests)
 
     @property
     def is_unknown(self) -> bool:
         """Whether nothing was configured, so that the limit must be found."""
-        return self.per_second == (None, None)
+        return self.per_second == NONE_OF_THEM
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """What an answer's headers say of the provider's own count, where they say it.
 
-    per_second: the limits it enforces; remaining: what it has left now; both requests and tokens.
+    per_second: the limits it enforces; remaining: what it has left now; both of each kind.
     """
 
-    per_second: tuple[float | None, float | None] = (None, None)
-    remaining: tuple[float | None, float | None] = (None, None)
+    per_second: SomeAmounts = NONE_OF_THEM
+    remaining: SomeAmounts = NONE_OF_THEM
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +120,7 @@ class CallEnd:
     health: Health
     was_answered: bool = False
     seen: Sighting = Sighting()
+
+
+def _a_second(a_minute: int | None) -> float | None:
+    return None if a_minute is None else a_minute / 60

@@ -47,10 +47,15 @@ class ClientKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredLimits:
-    """A deployment's limits, for the whole cluster; None: not configured."""
+    """A deployment's limits, for the whole cluster; None: not configured.
+
+    tokens_per_minute: input and output together. Some providers count them apart.
+    """
 
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
+    input_tokens_per_minute: int | None = None
+    output_tokens_per_minute: int | None = None
     max_parallel_requests: int | None = None
 
 

@@ -6,7 +6,7 @@ from typing import Final, Self
 
 from shared.domain.circuit import BreakerState
 from shared.domain.limit_state import LimitState
-from shared.domain.rate_limit import Rates
+from shared.domain.rate_limit import Amounts, Rates
 from shared.domain.routing import Deployment
 
 LEAST_FLOW_PER_S: Final = 0.1
@@ -20,6 +20,7 @@ class Throughput:
     requests_per_s, tokens_per_s: None where there is no such limit, or nothing is known of it yet.
     parallel: calls at once; None: any number. in_flight: calls under way.
     latency_s: what a call takes on average; tokens_per_call: what calls took of late; None: not measured.
+    apart_per_s: calls a second that limits of input and output tokens let through; None: none, or not measured.
     """
 
     requests_per_s: float | None
@@ -29,12 +30,13 @@ class Throughput:
     in_flight: int = 0
     latency_s: float | None = None
     tokens_per_call: float | None = None
+    apart_per_s: float | None = None
 
     @classmethod
     def of(cls, deployment: Deployment, state: LimitState, now: float) -> Self:
         """Read it off a deployment's limits. ``now`` is the caller's time; the state's own may be another clock's."""
         rates = Rates.of(deployment.limits)
-        requests, tokens = state.effective(rates)
+        requests, tokens, *apart = state.effective(rates)
         if rates.is_unknown and not state.cut_at:
             requests = None  # it is still being searched for, far below what it may be
         return cls(
@@ -44,12 +46,13 @@ class Throughput:
             rates.parallel,
             len(state.held),
             state.latency_s or None,
-            _tokens_per_call(state.flow),
+            _per_call(state.flow, state.flow[1]),
+            _pace_of_tokens_apart(state.flow, apart),
         )
 
     def starts_per_s(self, tokens_per_job: float) -> float | None:
         """Give the calls a second, if they take that many tokens where none were measured; None: not known."""
-        paces = [self.requests_per_s]
+        paces = [self.requests_per_s, self.apart_per_s]
         tokens = self.tokens_per_call or tokens_per_job
         if self.tokens_per_s is not None and tokens > 0:
             paces.append(self.tokens_per_s / tokens)
@@ -65,9 +68,15 @@ def _closed_s(state: LimitState) -> float:
     return max(0.0, state.closed_until - state.at, state.circuit.open_until - state.at if is_open else 0.0)
 
 
-def _tokens_per_call(flow: tuple[float, float]) -> float | None:
-    requests, tokens = flow
-    return tokens / requests if requests >= LEAST_FLOW_PER_S and tokens > 0 else None
+def _per_call(flow: Amounts, of_a_kind: float) -> float | None:
+    return of_a_kind / flow[0] if flow[0] >= LEAST_FLOW_PER_S and of_a_kind > 0 else None
+
+
+def _pace_of_tokens_apart(flow: Amounts, rates: Sequence[float | None]) -> float | None:
+    """Give the calls a second that limits of input and output tokens let through; None: there are none, or none measured."""
+    amounts = [_per_call(flow, of_a_kind) for of_a_kind in flow[2:]]
+    paces = [rate / amount for rate, amount in zip(rates, amounts, strict=True) if rate is not None and amount]
+    return min(paces, default=None)
 
 
 def starts_per_s(throughputs: Sequence[Throughput], tokens_per_job: float) -> float | None:

@@ -90,6 +90,8 @@ def _limits_of_nothing(deployment: Deployment) -> list[str]:
     named = {
         "rpm": limits.requests_per_minute,
         "tpm": limits.tokens_per_minute,
+        "itpm": limits.input_tokens_per_minute,
+        "otpm": limits.output_tokens_per_minute,
         "max_parallel_requests": limits.max_parallel_requests,
     }
     return [name for name, limit in named.items() if limit == 0]

@@ -51,7 +51,7 @@ def deployments(file: ConfigFile, environment: Mapping[str, str]) -> tuple[Confi
             order=1 if params.order is None else params.order,
             region=params.region_name,
             price=_own_price(entry, path),
-            limits=ConfiguredLimits(params.rpm, params.tpm, params.max_parallel_requests),
+            limits=ConfiguredLimits(params.rpm, params.tpm, params.itpm, params.otpm, params.max_parallel_requests),
             extra=_extra(params, path),
         )
         made.append(ConfiguredDeployment(deployment, entry.model_info.base_model or params.model, path))

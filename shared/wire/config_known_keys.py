@@ -41,8 +41,8 @@ PASSED_TO_LITELLM: Final = _names("""
 SHOWN: Final = _names("""
     allowed_fails body_limit bulk cache cache_read_input_token_cost concurrency cooldown_time deferrable
     deferrable_idle_share deferrable_windows disable_cooldowns forebay_client grace id input_cost_per_token
-    interactive interactive_reserve max_input_tokens max_jobs max_output_tokens max_parallel_requests mode model model_name
-    num_retries on_limit order output_cost_per_token request_timeout retention routing_strategy rpd rpm standard
+    interactive interactive_reserve itpm max_input_tokens max_jobs max_output_tokens max_parallel_requests mode model model_name
+    num_retries on_limit order otpm output_cost_per_token request_timeout retention routing_strategy rpd rpm standard
     surplus_after timeout timezone tpd tpm ttl weight windows
     """)
 """Keys whose wrong value may be shown: where nobody would put a secret."""
@@ -64,9 +64,9 @@ KNOWN: Final[dict[type[Section], frozenset[str]]] = {
         allow_client_keepalive_override auto_router_config auto_router_config_path auto_router_default_model
         auto_router_embedding_model budget_duration bucket_name cache_control_injection_points
         complexity_router_config complexity_router_default_model configurable_clientside_auth_params
-        default_api_key_rpm_limit default_api_key_tpm_limit fallbacks gcs_bucket_name guardrails itpm
+        default_api_key_rpm_limit default_api_key_tpm_limit fallbacks gcs_bucket_name guardrails
         keepalive_seconds litellm_credential_name max_budget max_file_size_mb max_retries mock_response model_info
-        num_retries otpm provider_affinity_header s3_bucket_name stream stream_timeout
+        num_retries provider_affinity_header s3_bucket_name stream stream_timeout
         stream_timeout_by_service_tier tag_regex tags timeout_by_service_tier use_in_pass_through use_litellm_proxy {_PRICES}
         """),
     ModelInfo: _names(f"access_groups access_windows blocked team_id team_public_model_name version {_PRICES}"),

@@ -51,6 +51,8 @@ class LiteLLMParams(Section):
     order: Count | None = None
     rpm: Count | None = None
     tpm: Count | None = None
+    itpm: Count | None = None
+    otpm: Count | None = None
     max_parallel_requests: Count | None = None
     input_cost_per_token: Dollars | None = None
     output_cost_per_token: Dollars | None = None

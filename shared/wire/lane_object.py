@@ -43,6 +43,8 @@ def _render_deployment(deployment: Deployment, state: LimitState, throughput: Th
         "limits": {
             "rpm": limits.requests_per_minute,
             "tpm": limits.tokens_per_minute,
+            "itpm": limits.input_tokens_per_minute,
+            "otpm": limits.output_tokens_per_minute,
             "max_parallel_requests": limits.max_parallel_requests,
         },
         "in_flight": len(state.held),

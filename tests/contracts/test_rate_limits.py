@@ -123,6 +123,16 @@ async def test_what_was_used_beyond_the_reservation_is_paid_before_the_next(rig:
     assert answer.seconds == pytest.approx(1.1)
 
 
+async def test_input_and_output_tokens_are_counted_apart_where_the_provider_does(rig: Rig) -> None:
+    limited = deployment(input_tokens_per_minute=60_000, output_tokens_per_minute=6_000)
+    await rig.grants(limited)
+    rig.clock.seconds += 1
+    assert len(await rig.grants(limited, cost=Cost(1, 100, 1))) == 5
+    assert await rig.grants(limited, cost=Cost(1, 1, 50)) == []
+    rig.clock.seconds += 1
+    assert len(await rig.grants(limited, cost=Cost(1, 1, 10))) == 5
+
+
 async def test_the_second_deployment_is_taken_when_the_first_is_full(rig: Rig) -> None:
     pair = (deployment("d1", requests_per_minute=600), deployment("d2", requests_per_minute=600))
     await rig.grants(*pair)
@@ -158,12 +168,28 @@ async def test_a_refusal_closes_the_deployment_for_as_long_as_the_provider_asks(
     assert answer.seconds == pytest.approx(7)
 
 
+async def test_a_refusal_that_is_told_twice_counts_once(rig: Rig) -> None:
+    """Row 12: the reply was lost, and the script runs again."""
+    limited = deployment(requests_per_minute=6_000)
+    await rig.grants(limited)
+    rig.clock.seconds += 1
+    [reservation] = await rig.grants(limited, attempts=1)
+    await rig.limits().refuse(reservation, retry_after_s=1)
+    [once] = await rig.limits().look(LANE, (limited,))
+    rig.clock.seconds += 0.5
+    await rig.limits().refuse(reservation, retry_after_s=1)
+    [twice] = await rig.limits().look(LANE, (limited,))
+    assert (twice.closed_until, twice.cut_at, twice.refusals) == (once.closed_until, once.cut_at, once.refusals)
+
+
 async def test_the_providers_own_limit_replaces_a_higher_one(rig: Rig) -> None:
     limited = deployment(requests_per_minute=6_000)
     await rig.grants(limited)
     rig.clock.seconds += 1
     [reservation] = await rig.grants(limited, attempts=1)
-    await rig.limits().settle(reservation, Cost(), CallEnd(Health.GOOD, seen=Sighting(per_second=(50.0, None))))
+    await rig.limits().settle(
+        reservation, Cost(), CallEnd(Health.GOOD, seen=Sighting(per_second=(50.0, None, None, None)))
+    )
     rig.clock.seconds += 0.1
     assert len(await rig.grants(limited)) == 25
 
@@ -370,10 +396,12 @@ LIMITS = st.builds(
     ConfiguredLimits,
     st.sampled_from([None, 0, 60, 6_000]),
     st.sampled_from([None, 0, 60_000]),
+    st.sampled_from([None, 60_000]),
+    st.sampled_from([None, 30_000]),
     st.sampled_from([None, 1, 5]),
 )
 OPTIONAL = st.sampled_from([None, 0.0, 0.5, 40.0])
-SIGHTINGS = st.just(Sighting()) | st.builds(Sighting, st.tuples(OPTIONAL, OPTIONAL), st.tuples(OPTIONAL, OPTIONAL))
+SIGHTINGS = st.just(Sighting()) | st.builds(Sighting, st.tuples(*[OPTIONAL] * 4), st.tuples(*[OPTIONAL] * 4))
 STEPS = st.lists(
     st.one_of(
         st.tuples(
@@ -426,8 +454,10 @@ class Specification:
             self._states[place] = settled
 
     def refuse(self, place: int, reservation: Reservation, retry_after_s: float, now: float) -> None:
-        refused = self._now(place, now).refused(self._terms[place], reservation.name, retry_after_s, now)
-        self._states[place] = refused
+        state = self._now(place, now)
+        refused = state.refused(self._terms[place], reservation.name, retry_after_s, now)
+        if refused is not state:
+            self._states[place] = refused
 
     def breaker(self, place: int, now: float) -> BreakerState:
         return self._now(place, now).circuit.state(now)

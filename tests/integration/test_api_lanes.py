@@ -72,7 +72,7 @@ async def test_a_lane_shows_what_waits_and_what_its_limits_let_through(api: Api)
             "id": "azure-eu",
             "model": "azure/gpt-4o",
             "region": "eu",
-            "limits": {"rpm": 600, "tpm": 60_000, "max_parallel_requests": 4},
+            "limits": {"rpm": 600, "tpm": 60_000, "itpm": None, "otpm": None, "max_parallel_requests": 4},
             "in_flight": 0,
             "utilisation": 0.0,
             "share": 1.0,

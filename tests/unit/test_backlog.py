@@ -16,9 +16,7 @@ from shared.domain.backlog import (
     judge,
     waiting_rooms,
 )
-from shared.domain.catalog import Lane
 from shared.domain.circuit import Circuit
-from shared.domain.lane_sight import LaneSight
 from shared.domain.lanes import CLASSES, DEFAULT_WEIGHTS, JobClass, Priority
 from shared.domain.limit_state import LimitState
 from shared.domain.rate_limit import Rates
@@ -169,10 +167,10 @@ def test_a_configured_limit_is_known_from_the_start_and_cut_by_what_was_learned(
 
 def test_what_calls_took_of_late_is_taken_over() -> None:
     limited = deployment(requests_per_minute=600, tokens_per_minute=60_000, max_parallel_requests=4)
-    state = LimitState(at=5.0, share=1.0, flow=(2.0, 300.0), latency_s=1.5)
+    state = LimitState(at=5.0, share=1.0, flow=(2.0, 300.0, 0.0, 0.0), latency_s=1.5)
     measured = Throughput(10.0, 1_000.0, NOW, parallel=4, latency_s=1.5, tokens_per_call=150.0)
     assert Throughput.of(limited, state, NOW) == measured
-    assert Throughput.of(limited, replace(state, flow=(0.01, 9.0)), NOW).tokens_per_call is None
+    assert Throughput.of(limited, replace(state, flow=(0.01, 9.0, 0.0, 0.0)), NOW).tokens_per_call is None
 
 
 @pytest.mark.parametrize(("open_until", "opens_at"), [(0.0, NOW), (12.0, NOW + 7), (4.0, NOW)])
@@ -230,10 +228,3 @@ def test_a_team_that_has_more_than_all_others_gets_few_places(others: int, *, is
 
 def test_the_first_few_jobs_of_every_team_are_in_front() -> None:
     assert [BacklogPolicy().is_surplus(backlog, 0) for backlog in (1, 10, 11)] == [False, False, True]
-
-
-def test_the_others_jobs_are_those_of_the_class_and_its_surplus_without_the_teams_own() -> None:
-    depths = {BULK: QueueDepth(90, 10), BULK.surplus: QueueDepth(5_000, 0), STANDARD: QueueDepth(9, 0)}
-    seen = LaneSight(Lane("m", ()), NOW, depths, (), is_paused=False)
-    assert seen.others_than(100, BULK) == 5_000
-    assert seen.others_than(6_000, BULK) == 0

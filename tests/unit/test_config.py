@@ -24,7 +24,7 @@ def test_the_documented_example_loads(tmp_path: Path) -> None:
     assert deployment.region == "eu"
     assert deployment.timeout_s == 120
     assert deployment.price == Price(Decimal("1.5e-7"), Decimal("6e-7"))
-    assert deployment.limits == ConfiguredLimits(6000, 600_000, 200)
+    assert deployment.limits == ConfiguredLimits(6000, 600_000, max_parallel_requests=200)
     assert lane.retry.max_attempts == 4
     assert configuration.weights == DEFAULT_WEIGHTS
     assert configuration.cache_default == CachePolicy(CacheMode.EXACT, 3600, "prod")

@@ -108,13 +108,13 @@ async def test_a_lane_is_looked_at_once_a_second_at_most_and_only_if_somebody_as
 
 async def test_jobs_sent_from_here_count_at_once_and_those_sent_during_a_look_after_it_too(rig: Rig) -> None:
     await rig.ahead()
-    rig.outlooks.joined("m", BULK)
+    rig.outlooks.joined("m", BULK, "team")
     assert await rig.ahead() == 11
     rig.clock.seconds += FRESH_S
     rig.servers.answer.clear()
     await rig.ahead()
     await asyncio.sleep(0)  # the look begins
-    rig.outlooks.joined("m", BULK)
+    rig.outlooks.joined("m", BULK, "team")
     assert await rig.ahead() == 12
     rig.servers.waiting = 40
     rig.servers.answer.set()
@@ -186,3 +186,24 @@ async def test_the_tokens_that_jobs_are_expected_to_take_are_averaged(rig: Rig) 
     outlook = await rig.outlooks.of("m")
     assert outlook is not None
     assert outlook.starts_per_s == pytest.approx(2.0, rel=0.01)
+
+
+async def test_the_others_jobs_are_those_that_were_seen_and_that_joined_since_without_the_teams_own(rig: Rig) -> None:
+    await rig.ahead()
+    for _ in range(600):
+        rig.outlooks.joined("m", BULK, "noisy")
+    for _ in range(30):
+        rig.outlooks.joined("m", BULK.surplus, "quiet")
+    assert rig.outlooks.others_than("quiet", 30, "m", BULK) == 610
+    assert rig.outlooks.others_than("noisy", 5, "m", BULK) == 40, "of its 600 only 5 were recorded yet"
+
+
+async def test_what_joined_before_the_last_look_is_counted_by_the_look_alone(rig: Rig) -> None:
+    await rig.ahead()
+    for _ in range(50):
+        rig.outlooks.joined("m", BULK, "noisy")
+    rig.servers.waiting = 60
+    rig.clock.seconds += FRESH_S
+    await rig.ahead()
+    await rig.looked()
+    assert rig.outlooks.others_than("quiet", 1, "m", BULK) == 59

@@ -1,6 +1,6 @@
 """The providers' limits, where all workers meet."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from shared.adapters.redis.round_trips import Argument, RoundTrips, ScriptCall
 from shared.adapters.redis.scripts import LOOK_AT_CAPACITY, REFUSE_CAPACITY, RESERVE_CAPACITY, SETTLE_CAPACITY, Script
 from shared.domain.circuit import BreakerState, Circuit
 from shared.domain.limit_state import LimitState
-from shared.domain.rate_limit import CallEnd, Cost, Rates, Terms, Wish
+from shared.domain.rate_limit import Amounts, CallEnd, Cost, Rates, Terms, Wish
 from shared.domain.reservations import Candidates, Reservation, Wait
 from shared.domain.routing import Deployment
 
@@ -73,7 +73,7 @@ def _state(rates: Rates, now: float, fields: Sequence[bytes], held: Sequence[byt
         missing,
         at=found.get("at", missing.at),
         share=found.get("share", missing.share),
-        levels=(found.get("level1", 0.0), found.get("level2", 0.0)),
+        levels=_four(found, "level"),
         cut_at=found.get("cut_at", 0.0),
         cut_share=found.get("cut_share", 0.0),
         granted=int(found.get("granted", 0)),
@@ -81,7 +81,7 @@ def _state(rates: Rates, now: float, fields: Sequence[bytes], held: Sequence[byt
         closed_until=found.get("closed_until", 0.0),
         is_wanted=bool(found.get("wanted", 0)),
         contended_at=found.get("contended_at", 0.0),
-        flow=(found.get("flow1", 0.0), found.get("flow2", 0.0)),
+        flow=_four(found, "flow"),
         latency_s=found.get("latency", 0.0),
         circuit=Circuit(
             failures=int(found.get("failures", 0)),
@@ -93,6 +93,15 @@ def _state(rates: Rates, now: float, fields: Sequence[bytes], held: Sequence[byt
         held={name.decode(): float(end) for name, end in zip(held[::2], held[1::2], strict=True)},
     )
     return state.advanced(rates, now)
+
+
+def _four(found: Mapping[str, float], name: str) -> Amounts:
+    return (
+        found.get(f"{name}1", 0.0),
+        found.get(f"{name}2", 0.0),
+        found.get(f"{name}3", 0.0),
+        found.get(f"{name}4", 0.0),
+    )
 
 
 def _terms(reservation: Reservation) -> list[Argument]:

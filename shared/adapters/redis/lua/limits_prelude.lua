@@ -2,12 +2,14 @@
 -- explain the words.
 --
 -- A deployment has two keys, and all deployments of a lane share a slot:
---   its state  (hash)        at, share, level1, level2, cut_at, cut_share, granted, refusals,
---                            closed_until, wanted, contended_at, flow1, flow2, latency,
+--   its state  (hash)        at, share, level1…4, cut_at, cut_share, granted, refusals,
+--                            closed_until, wanted, contended_at, flow1…4, latency,
 --                            failures, opened_at, open_until, openings, window (the breaker's)
 --   held       (sorted set)  reservations by the moment they are forgotten
--- Level 1 is requests, level 2 tokens. A rate is a number a second, or '' where there is no such limit.
+-- 1 is requests, 2 tokens of both kinds, 3 input tokens, 4 output tokens: amounts and rates always come in this order.
+-- A rate is a number a second, or '' where there is no such limit. KEYS and ARGV are those of the script behind.
 
+local KINDS = 4
 local CAPACITY_S = 0.5
 local CUT_AT_MOST_EVERY_S, MILDEST_CUT, FEWEST_COUNTED = 0.2, 0.97, 10
 local REGROWTH_PER_S, SMALLEST_SHARE = 0.0025, 0.01
@@ -27,15 +29,25 @@ local function moment(given)
   return tonumber(time[1]) + tonumber(time[2]) / 1e6
 end
 
-local function rates_from(requests, tokens)
-  return { tonumber(requests), tonumber(tokens), unknown = requests == '' and tokens == '' }
+-- Reads the rates, or the amounts, that stand in ARGV from `first` on.
+local function from_arguments(first)
+  local found = { unknown = true }
+  for i = 1, KINDS do
+    found[i] = tonumber(ARGV[first + i - 1])
+    found.unknown = found.unknown and not found[i]
+  end
+  return found
 end
 
 local function effective(state, rates)
+  local rate = {}
   if rates.unknown then
-    return { state.share, nil }
+    rate[1] = state.share
   end
-  return { rates[1] and rates[1] * state.share, rates[2] and rates[2] * state.share }
+  for i = 1, KINDS do
+    rate[i] = rate[i] or (rates[i] and rates[i] * state.share)
+  end
+  return rate
 end
 
 local function regrow(state, rates, passed)
@@ -53,12 +65,14 @@ end
 local function load(key, held, rates, now)
   local found = redis.call('HMGET', key, 'at', 'share', 'level1', 'level2', 'cut_at', 'cut_share',
     'closed_until', 'wanted', 'granted', 'refusals', 'contended_at', 'flow1', 'flow2', 'latency',
-    'failures', 'opened_at', 'open_until', 'openings', 'window')
+    'failures', 'opened_at', 'open_until', 'openings', 'window', 'level3', 'level4', 'flow3', 'flow4')
   local state = {
     at = tonumber(found[1]) or now,
     share = tonumber(found[2]) or (rates.unknown and UNKNOWN_START_PER_S or 1),
     tonumber(found[3]) or 0,
     tonumber(found[4]) or 0,
+    tonumber(found[20]) or 0,
+    tonumber(found[21]) or 0,
     cut_at = tonumber(found[5]) or 0,
     cut_share = tonumber(found[6]) or 0,
     closed_until = tonumber(found[7]) or 0,
@@ -66,7 +80,12 @@ local function load(key, held, rates, now)
     granted = tonumber(found[9]) or 0,
     refusals = tonumber(found[10]) or 0,
     contended_at = tonumber(found[11]) or 0,
-    flow = { tonumber(found[12]) or 0, tonumber(found[13]) or 0 },
+    flow = {
+      tonumber(found[12]) or 0,
+      tonumber(found[13]) or 0,
+      tonumber(found[22]) or 0,
+      tonumber(found[23]) or 0,
+    },
     latency = tonumber(found[14]) or 0,
     failures = tonumber(found[15]) or 0,
     opened_at = tonumber(found[16]) or 0,
@@ -78,7 +97,7 @@ local function load(key, held, rates, now)
   regrow(state, rates, passed)
   local rate = effective(state, rates)
   local fading = math.exp(-passed / FLOW_S)
-  for i = 1, 2 do
+  for i = 1, KINDS do
     state.flow[i] = state.flow[i] * fading
     if rate[i] then
       state[i] = math.min(rate[i] * CAPACITY_S, state[i] + rate[i] * passed)
@@ -100,14 +119,15 @@ local function save(key, state)
     'refusals', state.refusals, 'contended_at', text(state.contended_at), 'flow1', text(state.flow[1]),
     'flow2', text(state.flow[2]), 'latency', text(state.latency), 'failures', state.failures,
     'opened_at', text(state.opened_at), 'open_until', text(state.open_until), 'openings', state.openings,
-    'window', state.window)
+    'window', state.window, 'level3', text(state[3]), 'level4', text(state[4]), 'flow3', text(state.flow[3]),
+    'flow4', text(state.flow[4]))
   redis.call('EXPIRE', key, STATE_EXPIRES_S)
 end
 
 -- Adds to the levels, which never exceed their capacity.
 local function move(state, rates, amounts)
   local rate = effective(state, rates)
-  for i = 1, 2 do
+  for i = 1, KINDS do
     if rate[i] then
       state[i] = math.min(rate[i] * CAPACITY_S, state[i] + amounts[i])
     end

@@ -3,18 +3,18 @@
 -- KEYS[2i-1], KEYS[2i]  the state of candidate i, and what is held of it
 -- ARGV[1]     the moment (seconds since the epoch), or '' for this server's own clock
 -- ARGV[2]     name of the reservation; one that is held already is granted again, and takes nothing
--- ARGV[3..4]  requests, tokens
--- ARGV[5]     share of every limit that must be left
--- ARGV[6]     1 if only what is idle may be taken
--- ARGV[7]     in which order candidates of the same `order` are asked: least-busy, latency-based-routing, or as given
--- ARGV[8..]   of each candidate: requests a second or '', tokens a second or '', parallel calls or '', seconds after
---             which its reservation is forgotten, order
+-- ARGV[3..6]  amounts
+-- ARGV[7]     share of every limit that must be left
+-- ARGV[8]     1 if only what is idle may be taken
+-- ARGV[9]     in which order candidates of the same `order` are asked: least-busy, latency-based-routing, or as given
+-- ARGV[10..]  of each candidate: its four rates, parallel calls or '', seconds after which its reservation is forgotten,
+--             order
 -- Returns     {i, '0', 1 if it is the probe of a breaker that is not closed} for a reservation on candidate i,
 --             or {0, seconds to wait, 1 if all breakers are in the way}
 
 local now = moment(ARGV[1])
-local name, cost = ARGV[2], { tonumber(ARGV[3]), tonumber(ARGV[4]) }
-local kept, only_idle, strategy = tonumber(ARGV[5]), ARGV[6] == '1', ARGV[7]
+local name, cost = ARGV[2], from_arguments(3)
+local kept, only_idle, strategy = tonumber(ARGV[7]), ARGV[8] == '1', ARGV[9]
 
 for i = 1, #KEYS / 2 do
   local expires = tonumber(redis.call('ZSCORE', KEYS[2 * i], name))
@@ -24,15 +24,15 @@ for i = 1, #KEYS / 2 do
 end
 
 local function candidate_at(i)
-  local first = 5 * i + 3
+  local first = 7 * i + 3
   local candidate = {
     place = i,
     key = KEYS[2 * i - 1],
     held = KEYS[2 * i],
-    rates = rates_from(ARGV[first], ARGV[first + 1]),
-    parallel = tonumber(ARGV[first + 2]),
-    lifetime = tonumber(ARGV[first + 3]),
-    order = tonumber(ARGV[first + 4]),
+    rates = from_arguments(first),
+    parallel = tonumber(ARGV[first + 4]),
+    lifetime = tonumber(ARGV[first + 5]),
+    order = tonumber(ARGV[first + 6]),
   }
   candidate.state = load(candidate.key, candidate.held, candidate.rates, now)
   candidate.under_way = redis.call('ZCARD', candidate.held)
@@ -67,7 +67,7 @@ local function limits_wait(candidate)
     wait = math.max(wait, state.contended_at + IDLE_AFTER_S - now)
   end
   local rate = effective(state, rates)
-  for d = 1, 2 do
+  for d = 1, KINDS do
     if rate[d] then
       local capacity = rate[d] * CAPACITY_S
       local missing = math.min(cost[d] + kept * capacity, capacity) - state[d]
@@ -83,9 +83,9 @@ end
 
 local function grant(candidate)
   local state = candidate.state
-  move(state, candidate.rates, { -cost[1], -cost[2] })
+  move(state, candidate.rates, { -cost[1], -cost[2], -cost[3], -cost[4] })
   state.granted = state.granted + 1
-  for d = 1, 2 do
+  for d = 1, KINDS do
     state.flow[d] = state.flow[d] + cost[d] / FLOW_S
   end
   redis.call('ZADD', candidate.held, string.format('%.6f', now + candidate.lifetime), name)
