@@ -27,7 +27,7 @@ from tests.servers.provider import SimulatedProvider, simulated_provider
 
 SHORT_S: Final = 5
 LONG_S: Final = 20
-WITHIN_S: Final = {SHORT_S: SHORT_S + 3, LONG_S: LONG_S + 3}
+WITHIN_S: Final = {SHORT_S: SHORT_S + 3, LONG_S: LONG_S + 5}
 """Seconds to the deadline of a job of each window; so that it waits in that window."""
 
 WARM_UP_S: Final = 5.0
