@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from shared.domain.clock import Clock
@@ -33,25 +34,31 @@ class CallEnds:
 
     async def settle(self, reservation: Reservation, taken: Cost, end: CallEnd) -> None:
         """Note what a call took and how it ended."""
+        await self._now_or_later(partial(self._settle, reservation, taken, end))
 
-        async def settle() -> None:
-            moved = await self._limits.settle(reservation, taken, end)
-            if moved is not None:
-                self._emit(BreakerMoved(reservation.lane, reservation.deployment.id, moved.value))
-
-        await self._now_or_later(settle)
+    def settle_later(self, reservation: Reservation, taken: Cost, end: CallEnd) -> None:
+        """As ``settle``, when the store is back; without waiting for it."""
+        self._begin(partial(self._settle, reservation, taken, end))
 
     async def refuse(self, reservation: Reservation, retry_after_s: float) -> None:
         """Note that the provider refused a call (429)."""
         await self._now_or_later(lambda: self._limits.refuse(reservation, retry_after_s))
 
+    async def _settle(self, reservation: Reservation, taken: Cost, end: CallEnd) -> None:
+        moved = await self._limits.settle(reservation, taken, end)
+        if moved is not None:
+            self._emit(BreakerMoved(reservation.lane, reservation.deployment.id, moved.value))
+
     async def _now_or_later(self, tell: Callable[[], Awaitable[None]]) -> None:
         try:
             await tell()
         except StoreUnavailable:
-            late = asyncio.create_task(self._later(tell))
-            self._late.add(late)
-            late.add_done_callback(self._late.discard)
+            self._begin(tell)
+
+    def _begin(self, tell: Callable[[], Awaitable[None]]) -> None:
+        late = asyncio.create_task(self._later(tell))
+        self._late.add(late)
+        late.add_done_callback(self._late.discard)
 
     async def _later(self, tell: Callable[[], Awaitable[None]]) -> None:
         for _ in range(TRIES):

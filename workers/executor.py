@@ -20,16 +20,22 @@ from shared.domain.job_store import Claim, ClaimResult, JobStore, WorkerLeases
 from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow, JobClass
 from shared.domain.retry import GiveUp
 from shared.domain.retry_budget import RetryBudget
+from shared.domain.routing import RoutingWish
 from shared.domain.work_queue import Delivery, WorkQueue
 from shared.wire.envelope import decode
+from workers.claims import Claims
 from workers.outcomes import EXPIRED, failed, finished, succeeded
 from workers.quota_gate import LaneBlocked
+from workers.rests import LONGEST_REST_S
 from workers.settlement import Settlement
 from workers.stages.capacity import NothingIdle
 from workers.task import Answer, NobodyAnswered, Proceed, Task
 
 HELD_RECHECK_S: Final = 1.0
 """Seconds after which a job that another worker holds is looked at again."""
+
+SHORTEST_REST_S: Final = 1.0
+"""Seconds that nothing let through rests at least: less would spin."""
 
 STORE_RETRY_S: Final = 0.25
 """Seconds between tries to store a result while the store is away."""
@@ -74,6 +80,7 @@ class Executor:
         self._pipeline = pipeline
         self._in_hand: dict[str, Envelope] = {}
         self._calls: dict[str, asyncio.Task[Answer]] = {}
+        self._claims = Claims(parts.worker, parts.store, parts.leases)
         self._budgets: defaultdict[str, RetryBudget] = defaultdict(RetryBudget)
 
     @property
@@ -113,7 +120,7 @@ class Executor:
             del self._in_hand[spec.id]
 
     async def _claim_and_run(self, delivery: Delivery, envelope: Envelope, lane: Lane) -> Verdict:
-        claim = await self._claim(envelope)
+        claim = await self._claims.claim(envelope.spec)
         if claim.result is ClaimResult.HELD:
             return await self._come_back_after(HELD_RECHECK_S, delivery, envelope.spec)
         if claim.result is ClaimResult.FINISHED:
@@ -121,16 +128,6 @@ class Executor:
         return await self._run(
             delivery, Task(envelope, lane, delivery.queue.job_class, claim.fence, earlier=claim.attempts), claim
         )
-
-    async def _claim(self, envelope: Envelope) -> Claim:
-        claim = await self._parts.store.claim(envelope.spec, self._parts.worker)
-        if claim.result is ClaimResult.HELD and not await self._is_held(claim.holder):
-            claim = await self._parts.store.claim(envelope.spec, self._parts.worker, instead_of=claim.holder)
-        return claim
-
-    async def _is_held(self, holder: str) -> bool:
-        """Whether the holder really runs the job: a dead worker does not, nor do we, who lost it in an outage."""
-        return holder != self._parts.worker and await self._parts.leases.is_alive(holder)
 
     async def _run(self, delivery: Delivery, task: Task, claim: Claim) -> Verdict:
         spec = task.envelope.spec
@@ -155,7 +152,7 @@ class Executor:
                 raise
             return await self._after_broken_call(delivery, spec)
         except StoreUnavailable:
-            await self._parts.store.release(spec, claim.fence, task.attempts)
+            await self._claims.release(task.envelope.spec, claim, task.attempts)
             raise
         finally:
             del self._calls[spec.id]
@@ -195,22 +192,28 @@ class Executor:
         if isinstance(decision, GiveUp):
             return await self._end(delivery, task, claim, failed(error.code, error.message))
         affordable_s = self._budgets[task.lane.name].delay_s(self._parts.clock.monotonic())
-        await self._retry(delivery, task, claim, max(decision.delay_s, affordable_s))
+        delay_s = max(decision.delay_s, min(affordable_s, LONGEST_REST_S))
+        deadline = task.envelope.spec.deadline
+        in_time = deadline is None or now + delay_s < deadline
+        await self._retry(delivery, task, claim, delay_s if in_time else decision.delay_s)
         return Verdict()
 
     async def _after_block(
         self, delivery: Delivery, task: Task, claim: Claim, blocked: LaneBlocked | NothingIdle
     ) -> Verdict:
-        """Nothing was let through: the lane rests, or the class, unless only this job's own region is concerned."""
-        if isinstance(blocked, LaneBlocked) and task.envelope.spec.routing.region is not None:
-            await self._parts.store.release(task.envelope.spec, claim.fence, task.attempts)
-            return await self._come_back_after(blocked.seconds, delivery, task.envelope.spec)
-        await self._parts.store.release(task.envelope.spec, claim.fence, task.attempts)
-        return Verdict(blocked.seconds, blocked.job_class if isinstance(blocked, NothingIdle) else None)
+        """Nothing was let through: the lane rests, or the class, unless that is so for this job more than for others."""
+        spec = task.envelope.spec
+        await self._claims.release(task.envelope.spec, claim, task.attempts)
+        seconds = min(LONGEST_REST_S, max(SHORTEST_REST_S, blocked.seconds))
+        if isinstance(blocked, NothingIdle):
+            return Verdict(seconds, blocked.job_class)
+        if spec.routing != RoutingWish() or claim.attempts:  # others may go where this one may not, or no more
+            return await self._come_back_after(seconds, delivery, spec)
+        return Verdict(seconds)
 
     async def _retry(self, delivery: Delivery, task: Task, claim: Claim, delay_s: float) -> None:
         spec = task.envelope.spec
-        if await self._parts.store.release(spec, claim.fence, task.attempts):
+        if await self._claims.release(task.envelope.spec, claim, task.attempts):
             await self._publish_again(delay_s, delivery, spec)
             self._parts.emit(JobRetried(spec.id, spec.lane, task.attempts[-1].outcome, delay_s))
         else:
@@ -264,7 +267,7 @@ class Executor:
         await self._parts.queue.publish(queue, delivery.message, delay_s)
 
     async def _give_back(self, delivery: Delivery, task: Task, claim: Claim) -> None:
-        await self._parts.store.release(task.envelope.spec, claim.fence, task.attempts)
+        await self._claims.release(task.envelope.spec, claim, task.attempts)
         await delivery.give_back()
 
     async def _bury_unread(self, delivery: Delivery, error: MalformedMessage) -> Verdict:

@@ -17,6 +17,7 @@ from shared.domain.lanes import JobClass
 from shared.domain.rate_limit import NOTHING_TAKEN, CallEnd, Wish
 from shared.domain.reservations import Candidates, RateLimits, Reservation, Wait
 from shared.domain.turns import Turns
+from workers.call_ends import CallEnds
 
 LONG_WAIT_S: Final = 5.0
 """A wait that is longer is not waited here."""
@@ -52,10 +53,11 @@ _Entry = tuple[Applicant, asyncio.Future[Reservation]]
 class QuotaGate:
     """The gate of one lane."""
 
-    def __init__(self, limits: RateLimits, turns: Turns) -> None:
-        """``turns`` decides among the classes that wait."""
+    def __init__(self, limits: RateLimits, turns: Turns, ends: CallEnds) -> None:
+        """``turns`` decides among the classes that wait; ``ends`` takes back what is not used."""
         self._limits = limits
         self._turns = turns
+        self._ends = ends
         self._queues: dict[tuple[frozenset[str], bool], _Queue] = {}
 
     async def pass_through(self, applicant: Applicant) -> Reservation:
@@ -67,7 +69,7 @@ class QuotaGate:
         """
         deployments = frozenset(deployment.id for deployment in applicant.candidates.deployments)
         together = (deployments, applicant.wish.only_idle)
-        queue = self._queues.setdefault(together, _Queue(self._limits, self._turns))
+        queue = self._queues.setdefault(together, _Queue(self._limits, self._turns, self._ends))
         try:
             return await queue.wait(applicant)
         finally:
@@ -78,9 +80,10 @@ class QuotaGate:
 class _Queue:
     """Those who may go to the same deployments."""
 
-    def __init__(self, limits: RateLimits, turns: Turns) -> None:
+    def __init__(self, limits: RateLimits, turns: Turns, ends: CallEnds) -> None:
         self._limits = limits
         self._turns = turns
+        self._ends = ends
         self._waiting: dict[JobClass, deque[_Entry]] = {}
         self._arrived = asyncio.Event()
         self._asking: asyncio.Task[None] | None = None
@@ -107,17 +110,28 @@ class _Queue:
 
     async def _ask(self) -> None:
         while self._waiting:
-            entry = self._waiting[self._turns.choose(self._waiting)][0]
             self._arrived.clear()
-            try:
-                found = await self._limits.reserve(entry[0].candidates, entry[0].wish)
-            except StoreUnavailable as error:
-                self._send_away(self._all(), error)
-                return
-            if isinstance(found, Reservation):
-                await self._let_through(entry, found)
+            waits: list[Wait] = []
+            for entry in self._in_order():
+                try:
+                    found = await self._limits.reserve(entry[0].candidates, entry[0].wish)
+                except StoreUnavailable as error:
+                    self._forget(entry[0])
+                    self._send_away(self._all(), error)
+                    return
+                if isinstance(found, Reservation):
+                    await self._let_through(entry, found)
+                    break
+                waits.append(found)
             else:
-                await self._wait_or_send_away(found)
+                await self._wait_or_send_away(min(waits, key=lambda wait: wait.seconds))
+
+    def _in_order(self) -> list[_Entry]:
+        """Give whose turn it is, and then those who leave less of the limits to others: there may be some for them."""
+        first = self._waiting[self._turns.choose(self._waiting)][0]
+        heads = [queue[0] for queue in self._waiting.values()]
+        others = [entry for entry in heads if entry[0].wish.kept < first[0].wish.kept]
+        return [first, *sorted(others, key=lambda entry: entry[0].wish.kept)]
 
     async def _wait_or_send_away(self, wait: Wait) -> None:
         blocked = LaneBlocked(wait.seconds)
@@ -139,8 +153,14 @@ class _Queue:
             answer.set_result(reservation)
 
     async def _give_back(self, reservation: Reservation) -> None:
-        with suppress(StoreUnavailable):
-            await self._limits.settle(reservation, NOTHING_TAKEN, CallEnd(Health.UNKNOWN))
+        await self._ends.settle(reservation, NOTHING_TAKEN, CallEnd(Health.UNKNOWN))
+
+    def _forget(self, applicant: Applicant) -> None:
+        """Give back what may have been reserved, though its answer was lost; where nothing was, that does nothing."""
+        candidates, wish = applicant.candidates, applicant.wish
+        for deployment in candidates.deployments:
+            reservation = Reservation(wish.name, candidates.lane, deployment, candidates.breaker, wish.cost)
+            self._ends.settle_later(reservation, NOTHING_TAKEN, CallEnd(Health.UNKNOWN))
 
     async def _until_something_changes(self, seconds: float) -> None:
         with suppress(TimeoutError):

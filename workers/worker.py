@@ -23,6 +23,7 @@ from shared.domain.reservations import RateLimits
 from shared.domain.routing import ClientKind
 from shared.domain.turns import Turns
 from shared.domain.work_queue import WorkQueue
+from workers.call_ends import CallEnds
 from workers.executor import Executor, ExecutorParts
 from workers.lane_runner import LaneRunner
 from workers.lane_switch import LaneSwitch
@@ -82,8 +83,9 @@ class Worker:
         self._pauses = PauseWatch(parts.pauses, self.switch, catalog.lanes, clock, emit)
         self._lease = WorkerLease(self.name, parts.leases, clock, emit)
         self._rooms = {name: Room(options.slots, options.shares.interactive_reserve) for name in catalog.lanes}
-        gates = {name: QuotaGate(parts.limits, Turns(options.weights)) for name in catalog.lanes}
-        capacity = Capacity(LimitParts(parts.limits, gates, self._rooms, options.shares, clock, emit))
+        ends = CallEnds(parts.limits, clock, emit)
+        gates = {name: QuotaGate(parts.limits, Turns(options.weights), ends) for name in catalog.lanes}
+        capacity = Capacity(LimitParts(gates, self._rooms, options.shares, clock, ends))
         self._executor = Executor(
             ExecutorParts(
                 *(self.name, parts.store, parts.leases, parts.queue, clock, emit),

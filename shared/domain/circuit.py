@@ -4,11 +4,12 @@
 
     closed ──failures in a row──► open ──cooldown──► half open ──the probe succeeds──► ramping ──► closed
                                    ▲                    │                                 │
-                                   └────────────────────┴────────────any failure──────────┘
+                                   └────the probe fails─┴────────failures in a row────────┘
 
 Its state is part of what all workers share of a deployment (``shared.domain.limit_state``), so an outage is paid for once,
 not once a worker. While it ramps, the number of calls at once begins at two and grows by one with each success, which
-doubles it in each travel time: the slow start of TCP (Jacobson, "Congestion Avoidance and Control", 1988).
+doubles it in each travel time, and is kept by a failure that is borne: the slow start of TCP (Jacobson, "Congestion
+Avoidance and Control", 1988).
 """
 
 from collections.abc import Iterable
@@ -68,7 +69,7 @@ class BreakerPolicy:
 class Circuit:
     """A breaker at a moment.
 
-    failures: in a row, while closed. opened_at: when it last opened; 0: never.
+    failures: in a row, while closed or ramping. opened_at: when it last opened; 0: never.
     open_until: when it may be probed; 0: it is not open. openings: in a row, without a ramp that came to its end.
     window: calls at once while it ramps; 0: no bound.
     """
@@ -110,12 +111,12 @@ class Circuit:
         if self.open_until:
             return replace(self, failures=0, open_until=0.0, window=FIRST_WINDOW)
         if self.window and self.window + 1 < RAMPED_AT:
-            return replace(self, window=self.window + 1)
+            return replace(self, failures=0, window=self.window + 1)
         return replace(self, failures=0, window=0, openings=0)
 
     def _failed(self, policy: BreakerPolicy, now: float) -> Self:
         failures = self.failures + 1
-        if not (self.open_until or self.window) and failures <= policy.allowed_fails:
+        if not self.open_until and failures <= policy.allowed_fails:
             return replace(self, failures=failures)
         cooldown = min(LONGEST_COOLDOWN_S, policy.cooldown_s * 2 ** min(self.openings, 10))
         return replace(self, failures=0, opened_at=now, open_until=now + cooldown, openings=self.openings + 1, window=0)

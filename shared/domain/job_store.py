@@ -158,11 +158,13 @@ class JobStore(Protocol):
         """Note that the publishes were confirmed: ``accepted`` becomes ``queued``, or ``scheduled`` with a ``run_at``."""
         ...
 
-    async def claim(self, spec: JobSpec, worker: str, *, instead_of: str | None = None) -> Claim:
+    async def claim(
+        self, spec: JobSpec, worker: str, *, instead_of: str | None = None, holder_lives: bool = False
+    ) -> Claim:
         """Ask to run a job. A record that was lost is made again from ``spec``.
 
         A job held by another worker is granted only if that is ``instead_of``: the caller says so after
-        ``is_alive`` said no. A worker that already holds the job is told ``HELD`` by itself.
+        ``is_alive`` said no; that counts as a lost worker, unless ``holder_lives`` and could only not let go. A worker that already holds the job is told ``HELD`` by itself.
         """
         ...
 

@@ -200,11 +200,14 @@ class LimitState:
     def _regrown(self, rates: Rates, passed: float) -> tuple[float, bool]:
         if not rates.is_unknown:
             return min(1.0, self.share + REGROWTH_PER_S * passed), self.is_wanted
+        if not self.is_wanted or passed <= 0:
+            return self.share, self.is_wanted  # what was learned is not forgotten while nobody asks
+        counted = min(passed, 1.0)
         if self.cut_at:
-            return self.share + self.cut_share * REGROWTH_PER_S * passed, self.is_wanted
-        if self.is_wanted and passed > 0:
-            return min(FASTEST_SEARCH_PER_S, self.share * 2 ** (min(passed, 1.0) / DOUBLING_S)), False
-        return self.share, self.is_wanted
+            grown = self.share + self.cut_share * REGROWTH_PER_S * counted
+        else:
+            grown = self.share * 2 ** (counted / DOUBLING_S)
+        return min(FASTEST_SEARCH_PER_S, grown), False
 
     def _corrected(self, rates: Rates, seen: Sighting) -> Self:
         share = self.share

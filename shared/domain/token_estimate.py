@@ -21,6 +21,9 @@ FIRST_OUTPUT: Final = 256.0
 NEWS: Final = 0.05
 """The weight of one call in the learned ratio."""
 
+MOST_OUTPUT: Final = 131_072
+"""Tokens of one answer beyond which no bound is believed: no model writes more, and all would wait for the debt."""
+
 FADING: Final = 0.995
 """What is left of the longest answer's length after each shorter one."""
 
@@ -45,7 +48,7 @@ class TokenEstimator:
         if "messages" not in request:
             return Cost(1.0, inputs)
         bound = request.get("max_completion_tokens") or request.get("max_tokens")
-        output = float(bound) if isinstance(bound, int) and bound > 0 else learned.longest
+        output = float(min(bound, MOST_OUTPUT)) if isinstance(bound, int) and bound > 0 else learned.longest
         choices = request.get("n")
         return Cost(1.0, inputs, output * (choices if isinstance(choices, int) and choices > 0 else 1))
 

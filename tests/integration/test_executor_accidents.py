@@ -45,8 +45,10 @@ class SlowToTell(RedisJobStore):
         self.granted = asyncio.Event()
         self.told = asyncio.Event()
 
-    async def claim(self, spec: JobSpec, worker: str, *, instead_of: str | None = None) -> Claim:
-        claim = await super().claim(spec, worker, instead_of=instead_of)
+    async def claim(
+        self, spec: JobSpec, worker: str, *, instead_of: str | None = None, holder_lives: bool = False
+    ) -> Claim:
+        claim = await super().claim(spec, worker, instead_of=instead_of, holder_lives=holder_lives)
         if not self.granted.is_set():
             self.granted.set()
             await self.told.wait()

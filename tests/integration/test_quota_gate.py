@@ -9,11 +9,13 @@ import pytest
 from shared.adapters.redis.connection import connect
 from shared.adapters.redis.rate_limits import RedisRateLimits
 from shared.domain.circuit import BreakerPolicy, Health
+from shared.domain.clock import SystemClock
 from shared.domain.lanes import DEFAULT_WEIGHTS, JobClass
 from shared.domain.rate_limit import CallEnd, Cost, Wish
 from shared.domain.reservations import Candidates, Reservation, Wait
 from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment
 from shared.domain.turns import Turns
+from workers.call_ends import CallEnds
 from workers.quota_gate import LONG_WAIT_S, Applicant, LaneBlocked, QuotaGate
 
 LANE = "gpt-4o"
@@ -43,7 +45,7 @@ class Rig:
 async def rig(valkey_url: str) -> AsyncIterator[Rig]:
     client = connect(valkey_url)
     limits = RedisRateLimits(client)
-    yield Rig(limits, QuotaGate(limits, Turns(DEFAULT_WEIGHTS)))
+    yield Rig(limits, QuotaGate(limits, Turns(DEFAULT_WEIGHTS), CallEnds(limits, SystemClock(), lambda _: None)))
     await client.aclose()
 
 
@@ -125,3 +127,20 @@ async def test_who_may_take_only_what_is_idle_holds_up_nobody_when_it_would_be_i
     assert not patient.done()
     patient.cancel()
     await asyncio.gather(patient, return_exceptions=True)
+
+
+async def test_interactive_work_takes_what_is_reserved_for_it_while_another_class_has_its_turn(rig: Rig) -> None:
+    few = deployment(max_parallel_requests=2, requests_per_minute=60_000)
+    await rig.pass_through("long call", "standard", few)
+    breaker = BreakerPolicy()
+    wish = Wish("standard", Cost(), kept=0.5)
+    waits = asyncio.create_task(
+        rig.gate.pass_through(Applicant(JobClass("standard"), Candidates(LANE, (few,), breaker=breaker), wish))
+    )
+    await asyncio.sleep(0)
+    for _ in range(3):
+        call = await rig.pass_through("interactive", "interactive", few)
+        await rig.limits.settle(call, Cost(), CallEnd(Health.GOOD))
+    assert not waits.done()
+    waits.cancel()
+    await asyncio.gather(waits, return_exceptions=True)

@@ -32,6 +32,7 @@ from shared.domain.usage import Price
 from shared.domain.work_queue import Delivery, Intake, Message
 from shared.wire.envelope import encode
 from tests.servers.provider import SimulatedProvider, simulated_provider
+from workers.call_ends import CallEnds
 from workers.executor import Executor, ExecutorParts
 from workers.pipeline import assemble, stages
 from workers.quota_gate import QuotaGate
@@ -64,9 +65,10 @@ class Rig:
         """A worker's executor."""
         parts = self.parts
         emit = self.events.append
-        gates = {name: QuotaGate(parts.limits, Turns(DEFAULT_WEIGHTS)) for name in self.catalog.lanes}
+        ends = CallEnds(parts.limits, self.clock, emit)
+        gates = {name: QuotaGate(parts.limits, Turns(DEFAULT_WEIGHTS), ends) for name in self.catalog.lanes}
         rooms = {name: Room(8) for name in self.catalog.lanes}
-        capacity = Capacity(LimitParts(parts.limits, gates, rooms, ClassShares(), self.clock, emit))
+        capacity = Capacity(LimitParts(gates, rooms, ClassShares(), self.clock, ends))
         return Executor(
             ExecutorParts(
                 worker,

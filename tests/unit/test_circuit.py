@@ -81,9 +81,20 @@ def test_after_a_good_probe_the_calls_at_once_grow_one_by_one() -> None:
     assert circuit == Circuit(opened_at=100)
 
 
-def test_any_failure_during_the_ramp_opens_it_again_for_longer() -> None:
-    circuit = after(after(opened(100), Health.GOOD, now=105), Health.BAD, now=106)
-    assert (circuit.state(106), circuit.open_until) == (BreakerState.OPEN, 116)
+def test_a_failure_during_the_ramp_is_borne_and_as_many_in_a_row_as_open_it_open_it_for_longer() -> None:
+    ramping = after(after(opened(100), Health.GOOD, now=105), *[Health.GOOD] * 10, now=106)
+    assert after(ramping, Health.BAD, now=107).window == ramping.window
+    circuit = after(ramping, *[Health.BAD] * 4, now=107)
+    assert (circuit.state(107), circuit.open_until) == (BreakerState.OPEN, 117)
+
+
+def test_a_provider_that_fails_now_and_then_is_called_fully_again() -> None:
+    circuit, calls = after(opened(100), Health.GOOD, now=105), 0
+    while circuit.window:
+        calls += 1
+        circuit = after(circuit, Health.BAD if calls % 20 == 0 else Health.GOOD, now=106)
+        assert circuit.state(106) is not BreakerState.OPEN
+        assert calls < 1_000
 
 
 @pytest.mark.parametrize("health", Health)

@@ -10,10 +10,9 @@ from shared.domain.circuit import Health
 from shared.domain.class_shares import ClassShares, Restraint
 from shared.domain.clock import Clock
 from shared.domain.errors import ProviderError, RateLimited
-from shared.domain.events import Emit
 from shared.domain.lanes import JobClass
 from shared.domain.rate_limit import CallEnd, Cost, Wish
-from shared.domain.reservations import Candidates, RateLimits, Reservation
+from shared.domain.reservations import Candidates, Reservation
 from shared.domain.routing import ranked
 from shared.domain.sightings import sighting
 from shared.domain.token_estimate import TokenEstimator
@@ -39,14 +38,16 @@ class NothingIdle(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LimitParts:
-    """What the stage works with. ``gates``, ``rooms``: of each lane. ``shares``: what each class leaves to others."""
+    """What the stage works with.
 
-    limits: RateLimits
+    gates, rooms: of each lane. shares: what each class leaves to others. ends: who is told how calls ended.
+    """
+
     gates: Mapping[str, QuotaGate]
     rooms: Mapping[str, Room]
     shares: ClassShares
     clock: Clock
-    emit: Emit
+    ends: CallEnds
     estimator: TokenEstimator = field(default_factory=TokenEstimator)
 
 
@@ -56,7 +57,6 @@ class Capacity:
     def __init__(self, parts: LimitParts) -> None:
         """Use the gates of all lanes of this worker."""
         self._parts = parts
-        self._ends = CallEnds(parts.limits, parts.clock, parts.emit)
 
     async def __call__(self, task: Task, proceed: Proceed) -> Answer:
         """Wait for a reservation, proceed with its deployment, settle.
@@ -72,13 +72,13 @@ class Capacity:
         try:
             answer = await proceed(task.on(reservation.deployment, is_probe=reservation.is_probe))
         except RateLimited as error:
-            await self._ends.refuse(reservation, error.retry_after_s or 0.0)
+            await self._parts.ends.refuse(reservation, error.retry_after_s or 0.0)
             raise
         except BaseException as error:
-            await self._ends.settle(reservation, _taken_in_vain(reservation, error), CallEnd(_health(error)))
+            await self._parts.ends.settle(reservation, _taken_in_vain(reservation, error), CallEnd(_health(error)))
             raise
         end = CallEnd(Health.GOOD, was_answered=True, seen=sighting(answer.rate_limit_headers))
-        await self._ends.settle(reservation, self._taken(task, reservation, answer), end)
+        await self._parts.ends.settle(reservation, self._taken(task, reservation, answer), end)
         return answer
 
     async def _reserve(self, task: Task) -> Reservation:

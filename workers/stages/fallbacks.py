@@ -59,6 +59,10 @@ async def _call_some_of(lane: Lane, walk: "_Walk", proceed: Proceed) -> Answer:
             if not error.elsewhere_may_help:
                 raise
             last = error
+        except LaneBlocked:
+            if not isinstance(last, NoAttemptsLeft):
+                walk.failed(lane, last)
+            raise
     raise last
 
 
@@ -101,7 +105,8 @@ class _Walk:
         """Give what became of the whole walk."""
         if not self.task.attempts and self._blocks:
             return min((blocked for _, blocked in self._blocks), key=lambda blocked: blocked.seconds)
-        error = self._errors[0][1] if self._errors else NoAttemptsLeft()
+        failures = [failure for _, failure in self._errors if not isinstance(failure, NoAttemptsLeft)]
+        error = failures[0] if failures else NoAttemptsLeft()
         may_come_back = bool(self._blocks) or any(
             failure.time_may_help and lane.retry.allows(_on(lane, self.task)) for lane, failure in self._errors
         )

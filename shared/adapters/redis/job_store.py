@@ -56,9 +56,14 @@ class RedisJobStore:
         """Note confirmed publishes."""
         await self._admission.mark_queued(team, specs)
 
-    async def claim(self, spec: JobSpec, worker: str, *, instead_of: str | None = None) -> Claim:
+    async def claim(
+        self, spec: JobSpec, worker: str, *, instead_of: str | None = None, holder_lives: bool = False
+    ) -> Claim:
         """Ask to run a job."""
-        arguments = (spec.id, worker, instead_of or "", secrets.token_bytes(12), encode_spec(spec), spec.priority.value)
+        arguments = (
+            *(spec.id, worker, instead_of or "", secrets.token_bytes(12), encode_spec(spec), spec.priority.value),
+            int(holder_lives),
+        )
         result, fence, holder, starts, lost, attempts = await self._run(scripts.CLAIM, spec, arguments)
         granted = ClaimResult(result.decode())
         return Claim(granted, int(fence), holder.decode(), int(starts), int(lost), attempts_from(attempts))

@@ -7,9 +7,10 @@
 -- ARGV[4]  a token of this claim: the same one again is the same claim, repeated after a lost reply
 -- ARGV[5]  specification (JSON), for a record that was lost
 -- ARGV[6]  priority
+-- ARGV[7]  1 if the holder lives, and could only not let go
 -- Returns  {'granted' | 'held' | 'finished', fence, holder, starts, lost holders, attempts}
 
-local id, worker, instead_of, token, spec, priority = unpack(ARGV)
+local id, worker, instead_of, token, spec, priority, holder_lives = unpack(ARGV)
 local status, fence, holder, starts, attempts, earlier_token, lost = unpack(redis.call('HMGET', KEYS[1],
   'status', 'fence', 'holder', 'starts', 'attempts', 'token', 'lost'))
 lost = lost or '0'
@@ -28,7 +29,7 @@ if not status then
   local time = redis.call('TIME')
   redis.call('HSET', KEYS[1], 'fence', string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)))
 end
-if status == 'running' then -- its holder is gone
+if status == 'running' and holder_lives ~= '1' then -- its holder is gone
   lost = redis.call('HINCRBY', KEYS[1], 'lost', 1)
 end
 redis.call('HSET', KEYS[1], 'status', 'running', 'holder', worker, 'token', token)

@@ -53,11 +53,10 @@ end
 local function regrow(state, rates, passed)
   if not rates.unknown then
     state.share = math.min(1, state.share + REGROWTH_PER_S * passed)
-  elseif state.cut_at > 0 then
-    state.share = state.share + state.cut_share * REGROWTH_PER_S * passed
   elseif state.wanted == 1 and passed > 0 then
-    state.share = math.min(FASTEST_SEARCH_PER_S, state.share * 2 ^ (math.min(passed, 1) / DOUBLING_S))
-    state.wanted = 0
+    local grown = state.cut_at > 0 and state.share + state.cut_share * REGROWTH_PER_S * math.min(passed, 1)
+      or state.share * 2 ^ (math.min(passed, 1) / DOUBLING_S)
+    state.share, state.wanted = math.min(FASTEST_SEARCH_PER_S, grown), 0
   end
 end
 
@@ -167,14 +166,14 @@ local function end_call(state, health, granted_at, allowed_fails, cooldown, now)
     if state.open_until > 0 then
       state.failures, state.open_until, state.window = 0, 0, FIRST_WINDOW
     elseif state.window > 0 and state.window + 1 < RAMPED_AT then
-      state.window = state.window + 1
+      state.failures, state.window = 0, state.window + 1
     else
       state.failures, state.window, state.openings = 0, 0, 0
     end
     return
   end
   state.failures = state.failures + 1
-  if state.open_until > 0 or state.window > 0 or state.failures > allowed_fails then
+  if state.open_until > 0 or state.failures > allowed_fails then
     state.open_until = now + math.min(LONGEST_COOLDOWN_S, cooldown * 2 ^ math.min(state.openings, 10))
     state.failures, state.opened_at, state.window = 0, now, 0
     state.openings = state.openings + 1
