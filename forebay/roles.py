@@ -82,6 +82,7 @@ class Process:
             cache_default=self.configuration.cache_default,
             policies=self.configuration.policies,
             body_limit=self.configuration.body_limit,
+            retention_s=self.configuration.retention_s,
             windows=self.windows,
             weights=self.configuration.weights,
             backlog=self.configuration.backlog,

@@ -81,7 +81,10 @@ class Admission:
     async def _take_in(self, team: str, drafts: list[Draft]) -> list[Admitted]:
         try:
             judged = await self._backlog.judge(await self._answer_what_is_known(drafts))
-            return await _for_the_good(judged, partial(self._meter, team))
+            try:
+                return await _for_the_good(judged, partial(self._meter, team))
+            finally:
+                self._backlog.forget(judged)
         except Unavailable as error:
             return [_not_accepted(error)] * len(drafts)
 

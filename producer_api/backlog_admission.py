@@ -1,6 +1,7 @@
 """Whether there is room for a job in its lane, and when it would have its turn; and whether it waits in the surplus."""
 
-from collections import OrderedDict
+import asyncio
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from typing import Final
 
@@ -30,13 +31,18 @@ class BacklogAdmission:
         self._parts = parts
         self._outlooks = outlooks
         self._estimator = TokenEstimator()
+        self._awaited: dict[str, QueueName] = {}
+        self._coming: Counter[tuple[str, QueueName]] = Counter()
         self._backlogs: OrderedDict[tuple[str, QueueName], tuple[int, float]] = OrderedDict()
 
     async def judge(self, drafts: Sequence[Draft]) -> list[Draft | TooManyRequests]:
         """Give each draft with the moment its job is expected to start at, or why there is no room for it.
 
-        A job that was accepted before, by its idempotency key, is not refused. Raises ``StoreUnavailable``.
+        A job that was accepted before, by its idempotency key, is not refused. Those that are let in count as if they
+        waited already, until ``queue_of`` or ``forget``. Raises ``StoreUnavailable``.
         """
+        lanes = {draft.spec.lane for draft in drafts if draft.outcome is None}
+        await asyncio.gather(*map(self._outlooks.of, lanes))
         return [draft if draft.outcome is not None else await self._judge(draft) for draft in drafts]
 
     def queue_of(self, spec: JobSpec, starts_at: float, accepted: Accepted) -> QueueName:
@@ -44,25 +50,48 @@ class BacklogAdmission:
         queue = self._with_its_share(spec, spec.queue(starts_at, self._parts.windows), accepted.backlog)
         if accepted.backlog:
             self._remember(spec.team, queue, accepted.backlog)
+        self._no_longer_awaited(spec)
         return queue
+
+    def forget(self, drafts: Sequence[Draft | TooManyRequests]) -> None:
+        """Count those of the judged drafts no more that did not come, after all."""
+        for draft in drafts:
+            queue = self._no_longer_awaited(draft.spec) if isinstance(draft, Draft) else None
+            if isinstance(draft, Draft) and queue is not None:
+                self._outlooks.left(queue.lane, queue.job_class, draft.spec.team)
 
     async def _judge(self, draft: Draft) -> Draft | TooManyRequests:
         spec, now = draft.spec, self._parts.clock.now()
-        outlook = await self._outlooks.of(spec.lane)
+        outlook = self._outlooks.known(spec.lane)
         if outlook is None:
             return draft
         queue = self._likely_queue(spec, spec.starts_at(now))
         self._expect_tokens(draft, outlook)
-        verdict = judge(outlook, self._parts.backlog, queue.job_class, spec.deadline)
+        # Where only a part of the lane would do, its pace is not that of the lane.
+        deadline = spec.deadline if spec.routing.region is None else None
+        verdict = judge(outlook, self._parts.backlog, queue.job_class, deadline)
         if not isinstance(verdict, Room) and not await self._was_accepted_before(draft):
             return self._refusal(spec, outlook, verdict)
         if spec.run_at is None:
             self._outlooks.joined(spec.lane, queue.job_class, spec.team)
+            self._awaited[spec.id] = queue
+            self._coming[_shared_by(spec.team, queue)] += 1
         expected = verdict.projection
-        return draft if expected is None else draft.expected_at(max(spec.starts_at(now), expected.starts_at))
+        if expected is None or spec.routing.region is not None:
+            return draft
+        return draft.expected_at(max(spec.starts_at(now), expected.starts_at))
+
+    def _no_longer_awaited(self, spec: JobSpec) -> QueueName | None:
+        queue = self._awaited.pop(spec.id, None)
+        if queue is not None:
+            shared = _shared_by(spec.team, queue)
+            self._coming[shared] -= 1
+            if not self._coming[shared]:
+                del self._coming[shared]
+        return queue
 
     def _likely_queue(self, spec: JobSpec, starts_at: float) -> QueueName:
-        """Give the queue by what was last told of the team's backlog, and what it sent since.
+        """Give the queue by what was last told of the team's backlog, and what it has under way to it.
 
         The store tells exactly, when it records the job.
         """
@@ -70,9 +99,8 @@ class BacklogAdmission:
         if spec.run_at is not None:
             return queue  # it counts in no backlog
         backlog, told_at = self._backlogs.get((spec.team, queue), (0, 0.0))
-        now = self._parts.clock.monotonic()
-        backlog = backlog + 1 if now - told_at <= REMEMBERED_S else 1
-        self._remember(spec.team, queue, backlog)
+        is_fresh = self._parts.clock.monotonic() - told_at <= REMEMBERED_S
+        backlog = (backlog if is_fresh else 0) + self._coming[_shared_by(spec.team, queue)] + 1
         return self._with_its_share(spec, queue, backlog)
 
     def _with_its_share(self, spec: JobSpec, queue: QueueName, backlog: int) -> QueueName:
@@ -82,7 +110,7 @@ class BacklogAdmission:
         return QueueName(queue.lane, queue.job_class.surplus) if is_surplus else queue
 
     def _remember(self, team: str, queue: QueueName, backlog: int) -> None:
-        told_of = (team, QueueName(queue.lane, queue.job_class.sibling))
+        told_of = _shared_by(team, queue)
         self._backlogs[told_of] = (backlog, self._parts.clock.monotonic())
         self._backlogs.move_to_end(told_of)
         if len(self._backlogs) > MOST_REMEMBERED:
@@ -118,3 +146,8 @@ def _told(projection: Projection | None) -> str:
         return "When there will be room cannot be told, as the pace of the lane is not known."
     ahead = f"{projection.jobs_ahead} {'job is' if projection.jobs_ahead == 1 else 'jobs are'} ahead"
     return f"{ahead}; this one would be done at {format_moment(projection.finishes_at)}."
+
+
+def _shared_by(team: str, queue: QueueName) -> tuple[str, QueueName]:
+    """Give what a team's share is counted under: a class and its surplus together."""
+    return (team, QueueName(queue.lane, queue.job_class.sibling))

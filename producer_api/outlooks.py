@@ -69,8 +69,9 @@ class Outlooks:
             looking = self._begin_to_look(known, self._catalog.lanes[lane])
         if known.outlook is None or self._clock.now() - known.outlook.at > STALE_S:
             known.outlook = None
-            if looking is not None:
-                await asyncio.wait([looking], timeout=LONGEST_WAIT_S)
+            left = LONGEST_WAIT_S - (self._clock.monotonic() - known.looked_at)
+            if looking is not None and left > 0:
+                await asyncio.wait([looking], timeout=left)
         return known.outlook
 
     def others_than(self, team: str, team_has: int, lane: str, job_class: JobClass) -> int:
@@ -82,6 +83,21 @@ class Outlooks:
         news = {whose: jobs for (each, whose), jobs in known.newcomers.items() if each in classes}
         total = (known.seen.jobs_in(classes) if known.seen else 0) + sum(news.values())
         return max(0, total - max(team_has, news.get(team, 0)))
+
+    def left(self, lane: str, job_class: JobClass, team: str) -> None:
+        """Note that a job which was said to join did not."""
+        known = self._known[lane]
+        for counter in (known.newcomers, known.coming):
+            if counter[job_class, team] > 0:
+                counter[job_class, team] -= 1
+        if known.joined[job_class] > 0:
+            known.joined[job_class] -= 1
+        if known.outlook is not None:
+            known.outlook = known.outlook.joined_by(job_class, -1)
+
+    def known(self, lane: str) -> LaneOutlook | None:
+        """Give the outlook of a lane as it is known now; None: it is not."""
+        return self._known[lane].outlook
 
     async def sight(self, lane: Lane, *, at_once: bool = False) -> LaneSight:
         """Give what is seen of a lane, not older than a second; ``at_once``: not older than this call.

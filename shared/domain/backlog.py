@@ -18,6 +18,9 @@ LONGEST_RETRY_AFTER_S: Final = 120.0
 
 SHORTEST_RETRY_AFTER_S: Final = 1.0
 
+LONGEST_PROJECTION_S: Final = 366 * 86_400.0
+"""Seconds beyond which nobody can tell."""
+
 
 @dataclass(frozen=True, slots=True)
 class BacklogPolicy:
@@ -81,7 +84,7 @@ class WaitingRoom:
         others = (
             min(waiting, (own + 1) * _turns_within(other) / own_turns)
             for other, waiting in self.waiting.items()
-            if other is not job_class and other != job_class
+            if other != job_class
         )
         return own + sum(others)
 
@@ -122,7 +125,7 @@ class LaneOutlook:
 
     def _after(self, jobs: float) -> Projection | None:
         starts_at = None if self.is_paused else moment_of_start(self.throughputs, self.tokens_per_job, jobs)
-        if starts_at is None:
+        if starts_at is None or starts_at > self.at + LONGEST_PROJECTION_S:
             return None
         latencies = [each.latency_s for each in self.throughputs if each.latency_s is not None]
         return Projection(round(jobs), starts_at, starts_at + (sum(latencies) / len(latencies) if latencies else 0.0))

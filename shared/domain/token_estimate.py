@@ -24,8 +24,15 @@ NEWS: Final = 0.05
 MOST_OUTPUT: Final = 131_072
 """Tokens of one answer beyond which no bound is believed: no model writes more, and all would wait for the debt."""
 
+MOST_ANSWERS: Final = 128
+"""Answers to one request (``n``) that providers give at most."""
+
 FADING: Final = 0.995
 """What is left of the longest answer's length after each shorter one."""
+
+
+_NOT_READ_AS_TEXT: Final = frozenset({"image_url", "data", "file_data"})
+"""Parts of a message whose length says nothing of their tokens: pictures, sound and files."""
 
 
 @dataclass(slots=True)
@@ -44,13 +51,14 @@ class TokenEstimator:
     def cost(self, lane: str, request: Mapping[str, Any]) -> Cost:
         """Estimate a call of a lane: one request, and the tokens of what is asked and of the answer."""
         learned = self._learned.get(lane, _Learned())
-        inputs = characters(request) / learned.ratio
+        inputs = characters(request) / learned.ratio + _tokens_given(request.get("input"))
         if "messages" not in request:
             return Cost(1.0, inputs)
         bound = request.get("max_completion_tokens") or request.get("max_tokens")
         output = float(min(bound, MOST_OUTPUT)) if isinstance(bound, int) and bound > 0 else learned.longest
         choices = request.get("n")
-        return Cost(1.0, inputs, output * (choices if isinstance(choices, int) and choices > 0 else 1))
+        answers = min(choices, MOST_ANSWERS) if isinstance(choices, int) and choices > 0 else 1
+        return Cost(1.0, inputs, output * answers)
 
     def learn(self, lane: str, request: Mapping[str, Any], usage: Usage) -> None:
         """Take the provider's counts of a call into account."""
@@ -66,6 +74,13 @@ def characters(request: Mapping[str, Any]) -> int:
     return sum(len(text) for name in ("messages", "input", "tools") for text in _texts(request.get(name)))
 
 
+def _tokens_given(given: object) -> int:
+    """Count what an embedding's input gives as tokens, not as text."""
+    if isinstance(given, list):
+        return sum(_tokens_given(part) for part in given)
+    return int(isinstance(given, int) and not isinstance(given, bool))
+
+
 def _texts(part: object) -> Iterator[str]:
     if isinstance(part, str):
         yield part
@@ -74,5 +89,5 @@ def _texts(part: object) -> Iterator[str]:
             yield from _texts(item)
     elif isinstance(part, dict):
         for name, item in part.items():
-            if name != "image_url":  # its length says nothing of its tokens
+            if name not in _NOT_READ_AS_TEXT:
                 yield from _texts(item)

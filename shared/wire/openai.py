@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from shared.domain.errors import InvalidInput, Unsupported
+from shared.domain.token_estimate import MOST_ANSWERS
 from shared.wire.input_errors import kind_of
 
 LONGEST_MODEL_NAME: Final = 256
@@ -50,6 +51,11 @@ def _check_chat(request: Mapping[str, Any]) -> None:
             f"`request.messages` must be a list of at least one message; found {kind_of(messages)}. "
             f"For embeddings set `endpoint` to `{Endpoint.EMBEDDINGS}`.",
             param="request.messages",
+        )
+    answers = request.get("n")
+    if answers is not None and not (type(answers) is int and 1 <= answers <= MOST_ANSWERS):
+        raise InvalidInput(
+            f"`request.n` must be a whole number from 1 to {MOST_ANSWERS}; found {kind_of(answers)}.", param="request.n"
         )
     for index, message in enumerate(messages):
         _check_message(message, f"request.messages[{index}]")

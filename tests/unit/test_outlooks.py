@@ -207,3 +207,11 @@ async def test_what_joined_before_the_last_look_is_counted_by_the_look_alone(rig
     await rig.ahead()
     await rig.looked()
     assert rig.outlooks.others_than("quiet", 1, "m", BULK) == 59
+
+
+async def test_who_did_not_come_after_all_is_not_counted(rig: Rig) -> None:
+    await rig.ahead()
+    rig.outlooks.joined("m", BULK, "team")
+    rig.outlooks.left("m", BULK, "team")
+    assert await rig.ahead() == 10
+    assert rig.outlooks.others_than("other", 0, "m", BULK) == 10

@@ -10,6 +10,7 @@
 local MEASURES = 4
 local AMOUNT_OF, WINDOW_S = { 1, 2, 1, 2 }, { 60, 60, 86400, 86400 }
 local ROUNDING = 1e-9
+local LONGEST_DEBT_S = 366 * 86400
 local SPARE_S, REPEATED_WITHIN_S = 3600, 60
 
 local function moment(given)
@@ -67,5 +68,5 @@ local function save(owner)
   end
   redis.call('DEL', owner.key)
   redis.call('HSET', owner.key, unpack(fields))
-  redis.call('EXPIRE', owner.key, math.ceil(full_in) + SPARE_S)
+  redis.call('EXPIRE', owner.key, math.min(math.ceil(full_in), LONGEST_DEBT_S) + SPARE_S)
 end
