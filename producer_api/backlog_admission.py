@@ -98,14 +98,18 @@ class BacklogAdmission:
         queue = spec.queue(starts_at, self._parts.windows)
         if spec.run_at is not None:
             return queue  # it counts in no backlog
-        backlog, told_at = self._backlogs.get((spec.team, queue), (0, 0.0))
-        is_fresh = self._parts.clock.monotonic() - told_at <= REMEMBERED_S
-        backlog = (backlog if is_fresh else 0) + self._coming[_shared_by(spec.team, queue)] + 1
-        return self._with_its_share(spec, queue, backlog)
+        shared = _shared_by(spec.team, queue)
+        return self._with_its_share(spec, queue, self._last_told(shared) + self._coming[shared] + 1)
+
+    def _last_told(self, shared: tuple[str, QueueName]) -> int:
+        backlog, told_at = self._backlogs.get(shared, (0, 0.0))
+        return backlog if self._parts.clock.monotonic() - told_at <= REMEMBERED_S else 0
 
     def _with_its_share(self, spec: JobSpec, queue: QueueName, backlog: int) -> QueueName:
         """Give the queue, or its surplus, for a job whose team has ``backlog`` there, this one included."""
-        others = self._outlooks.others_than(spec.team, backlog, queue.lane, queue.job_class)
+        shared = _shared_by(spec.team, queue)
+        team_has = max(backlog, self._last_told(shared)) + self._coming[shared]
+        others = self._outlooks.others_than(spec.team, team_has, queue.lane, queue.job_class)
         is_surplus = self._parts.backlog.is_surplus(backlog, others)
         return QueueName(queue.lane, queue.job_class.surplus) if is_surplus else queue
 

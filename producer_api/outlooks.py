@@ -75,14 +75,14 @@ class Outlooks:
         return known.outlook
 
     def others_than(self, team: str, team_has: int, lane: str, job_class: JobClass) -> int:
-        """Count the jobs of a class and its surplus that are not the team's, which has so many there.
+        """Count the jobs of a class and its surplus that are not the team's, which has at most so many there.
 
         Of what joined since the last look, it is known whose it is.
         """
         known, classes = self._known[lane], {job_class, job_class.surplus}
         news = {whose: jobs for (each, whose), jobs in known.newcomers.items() if each in classes}
-        total = (known.seen.jobs_in(classes) if known.seen else 0) + sum(news.values())
-        return max(0, total - max(team_has, news.get(team, 0)))
+        seen = known.seen.jobs_in(classes) if known.seen else 0
+        return max(0, seen - team_has) + sum(news.values()) - news.get(team, 0)
 
     def left(self, lane: str, job_class: JobClass, team: str) -> None:
         """Note that a job which was said to join did not."""
