@@ -6,6 +6,7 @@ import typer
 
 from forebay.cli.command import Command
 from forebay.cli.options import AsJson, JobPriority
+from forebay.cli.paging import first_of
 from forebay.cli.screen import say, show_json, show_table, stdout
 from forebay.cli.server import talk
 
@@ -32,12 +33,7 @@ def jobs(
     query = JobQuery(status, priority, batch)
 
     async def fetch(client: "AsyncClient") -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        async for job in client.jobs(query, page=min(limit, _LARGEST_PAGE)):
-            found.append(job)
-            if len(found) == limit:
-                break
-        return found
+        return await first_of(client.jobs(query, page=min(limit, _LARGEST_PAGE)), limit)
 
     found = talk(fetch)
     if as_json:

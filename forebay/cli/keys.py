@@ -6,6 +6,7 @@ import typer
 
 from forebay.cli.command import Command
 from forebay.cli.options import AsJson
+from forebay.cli.paging import first_of
 from forebay.cli.screen import say, show_json, show_table, stdout
 from forebay.cli.server import talk
 from shared.domain.allowances import OnLimit
@@ -74,12 +75,7 @@ def list_(
     """List keys, newest first, revoked ones too. None is shown in the clear."""
 
     async def fetch(client: "AsyncClient") -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        async for key in client.keys(team, page=min(limit, _LARGEST_PAGE)):
-            found.append(key)
-            if len(found) == limit:
-                break
-        return found
+        return await first_of(client.keys(team, page=min(limit, _LARGEST_PAGE)), limit)
 
     found = talk(fetch)
     if as_json:

@@ -38,11 +38,6 @@ class Principal:
     key_id: str | None = None
     terms: Terms = NO_TERMS
 
-    @property
-    def is_admin(self) -> bool:
-        """Whether it administers the whole installation."""
-        return Scope.ADMIN in self.scopes
-
 
 class Keyring(Protocol):
     """The port to the known API keys."""
