@@ -19,11 +19,12 @@ from shared.domain.catalog import Catalog
 from shared.domain.class_shares import ClassShares
 from shared.domain.clock import Clock, SystemClock
 from shared.domain.events import ConfigurationDoubt, Emit
-from shared.domain.lanes import DeferrableWindow
+from shared.domain.lanes import MAILBOXES, DeferrableWindow, Mailbox
 from shared.domain.tenants import Keyring, Keyrings
 from shared.settings import Settings
 from shared.wire.config import Configuration, load
 from workers.couriers.courier import Courier
+from workers.couriers.mail_round import Handle
 from workers.worker import Worker, WorkerOptions, WorkerParts
 
 OnReady = Callable[[], None]
@@ -73,6 +74,7 @@ class Process:
             feed=connections.feed,
             limits=connections.limits,
             pauses=connections.pauses,
+            outbox=connections.outbox,
             keyring=Keyrings((keyring, StoredKeyring(connections.api_keys, self.clock))),
             api_keys=connections.api_keys,
             allowances=connections.allowances,
@@ -87,7 +89,7 @@ class Process:
             weights=self.configuration.weights,
             backlog=self.configuration.backlog,
         )
-        await connections.queue.declare(list(self.catalog.lanes))
+        await connections.queue.declare([*self.catalog.lanes, *MAILBOXES])
         await serve(create_app(parts), listener, self.stop, on_ready)
 
     async def worker(self, connections: Connections, on_ready: OnReady) -> None:
@@ -110,6 +112,7 @@ class Process:
                 limits=connections.limits,
                 allowances=connections.allowances,
                 pauses=connections.pauses,
+                outbox=connections.outbox,
                 clients=clients,
             )
             await Worker(parts, self.catalog, options, self.clock, self.emit).run(self.stop, on_ready)
@@ -121,4 +124,5 @@ class Process:
 
     async def couriers(self, connections: Connections, on_ready: OnReady) -> None:
         """Carry results."""
-        await Courier(connections.queue, self.clock, self.emit).run(self.stop, on_ready)
+        handlers: dict[Mailbox, Handle] = {}
+        await Courier(connections.queue, handlers, self.clock, self.emit).run(self.stop, on_ready)

@@ -36,6 +36,7 @@ from shared.domain.errors import (
 from shared.domain.events import JobAccepted
 from shared.domain.job import Job, JobStatus
 from shared.domain.job_store import Acceptance, Accepted
+from shared.domain.notices import Announcer, Notice
 from shared.domain.tenants import Scope
 from shared.domain.work_queue import Message
 
@@ -56,6 +57,7 @@ class Admission:
         self._backlog = backlog
         self._metering = Metering(parts.allowances, parts.clock)
         self._gathering = Gathering(self.admit_all)
+        self._announcer = Announcer(parts.queue, parts.outbox)
         self._parts = parts
 
     async def admit(self, request: Request) -> Job:
@@ -96,6 +98,7 @@ class Admission:
         jobs = await asyncio.gather(*map(partial(self._recorded, team), drafts, accepted))
         published = await asyncio.gather(*map(self._publish, drafts, jobs, accepted))
         queued = await self._mark_queued(team, published)
+        await self._tell([notice for found in accepted for notice in found.notices])
         self._announce(drafts, queued)
         await self._metering.give_back([draft.spec for draft in map(_charged_in_vain, drafts, queued) if draft])
         return queued
@@ -154,6 +157,11 @@ class Admission:
             with suppress(StoreUnavailable):
                 await self._parts.store.mark_queued(team, published)
         return [_queued(job) for job in jobs]
+
+    async def _tell(self, notices: Sequence[Notice]) -> None:
+        """Publish the notices of jobs that were finished at once; what cannot be published now, the scheduler will."""
+        with suppress(Unavailable):
+            await self._announcer.tell(notices)
 
     def _announce(self, drafts: list[Draft], jobs: list[Admitted]) -> None:
         for draft, job in zip(drafts, jobs, strict=True):

@@ -14,6 +14,7 @@ from shared.domain.events import Emit
 from shared.domain.job_store import DEFAULT_RETENTION_S, JobFeed, JobStore
 from shared.domain.lane_pauses import LanePauses
 from shared.domain.lanes import DEFAULT_WEIGHTS, DEFERRABLE_WINDOWS, DeferrableWindow, Priority
+from shared.domain.notices import Outbox
 from shared.domain.reservations import RateLimits
 from shared.domain.tenants import Keyring
 from shared.domain.work_queue import WorkQueue
@@ -37,6 +38,7 @@ class ApiParts:
     feed: JobFeed
     limits: RateLimits
     pauses: LanePauses
+    outbox: Outbox
     keyring: Keyring
     api_keys: ApiKeys
     allowances: Allowances

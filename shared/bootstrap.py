@@ -17,6 +17,7 @@ from shared.adapters.redis.connection import connect
 from shared.adapters.redis.job_feed import RedisJobFeed
 from shared.adapters.redis.job_store import RedisJobStore
 from shared.adapters.redis.lane_pauses import RedisLanePauses
+from shared.adapters.redis.outbox import RedisOutbox
 from shared.adapters.redis.rate_limits import RedisRateLimits
 from shared.adapters.redis.safety import unsafe_settings
 from shared.adapters.redis.worker_leases import RedisWorkerLeases
@@ -30,6 +31,7 @@ from shared.domain.events import Emit
 from shared.domain.job_store import JobFeed, JobStore, WorkerLeases
 from shared.domain.lane_pauses import LanePauses
 from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow
+from shared.domain.notices import Outbox
 from shared.domain.providers import ProviderClient
 from shared.domain.reservations import RateLimits
 from shared.domain.routing import ClientKind
@@ -73,6 +75,7 @@ class Connections:
     allowances: Allowances
     api_keys: ApiKeys
     pauses: LanePauses
+    outbox: Outbox
     queue: WorkQueue
 
 
@@ -135,6 +138,7 @@ async def open_connections(
             allowances=RedisAllowances(client),
             api_keys=RedisApiKeys(client),
             pauses=RedisLanePauses(client),
+            outbox=RedisOutbox(client),
             queue=queue,
         )
 

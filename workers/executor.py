@@ -16,8 +16,9 @@ from shared.domain.clock import Clock
 from shared.domain.errors import MalformedMessage, StoreUnavailable
 from shared.domain.events import ClaimLost, Emit, JobRetried, MessageBuried
 from shared.domain.job import Envelope, JobSpec, JobStatus, Outcome
-from shared.domain.job_store import Claim, ClaimResult, JobStore, WorkerLeases
+from shared.domain.job_store import Claim, ClaimResult, Finish, JobStore, WorkerLeases
 from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow, JobClass
+from shared.domain.notices import Announcer
 from shared.domain.retry import GiveUp
 from shared.domain.retry_budget import RetryBudget
 from shared.domain.routing import RoutingWish
@@ -52,6 +53,7 @@ class ExecutorParts:
     clock: Clock
     emit: Emit
     settlement: Settlement
+    announcer: Announcer
     windows: tuple[DeferrableWindow, ...] = DEFERRABLE_WINDOWS
 
 
@@ -222,19 +224,21 @@ class Executor:
 
     async def _end(self, delivery: Delivery, task: Task, claim: Claim, outcome: Outcome) -> Verdict:
         spec = task.envelope.spec
-        if not await self._store_result(task, claim, outcome):
+        finish = await self._store_result(task, claim, outcome)
+        if not finish.is_ours:
             self._parts.emit(ClaimLost(spec.id, claim.fence))
             await delivery.ack()
             return Verdict()
         await self._parts.settlement.settle(spec, outcome)
         if outcome.status is JobStatus.FAILED:
             await self._bury(delivery, outcome)
+        await self._parts.announcer.tell(finish.notices)
         await delivery.ack()
         self._parts.emit(finished(task, outcome, self._parts.clock.now()))
         return Verdict()
 
-    async def _store_result(self, task: Task, claim: Claim, outcome: Outcome) -> bool:
-        """Store an outcome that was paid for, however long the store is away; False: it is another's job by now."""
+    async def _store_result(self, task: Task, claim: Claim, outcome: Outcome) -> Finish:
+        """Store an outcome that was paid for, however long the store is away; maybe it is another's job by now."""
         while True:
             try:
                 return await self._parts.store.finish(task.envelope.spec, claim.fence, outcome, task.attempts)
@@ -242,11 +246,13 @@ class Executor:
                 await self._parts.clock.sleep(STORE_RETRY_S)
 
     async def _do_what_is_left(self, delivery: Delivery, envelope: Envelope) -> Verdict:
-        """Finish a job whose result is stored: a crash may have come before its dead letter."""
+        """Finish a job whose result is stored: a crash may have come before its dead letter, or its notices."""
+        spec = envelope.spec
         if delivery.redelivered:
-            job = await self._parts.store.get(envelope.spec.team, envelope.spec.id)
+            job = await self._parts.store.get(spec.team, spec.id)
             if job is not None and job.outcome is not None and job.status is JobStatus.FAILED:
                 await self._bury(delivery, job.outcome)
+            await self._parts.announcer.tell_what_is_left(spec.team, list(filter(None, (spec.id, spec.batch_id))))
         await delivery.ack()
         return Verdict()
 

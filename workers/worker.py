@@ -17,7 +17,8 @@ from shared.domain.events import Emit, RoleStarted, RoleStopped
 from shared.domain.job import JobStatus
 from shared.domain.job_store import JobFeed, JobStore, WorkerLeases
 from shared.domain.lane_pauses import LanePauses
-from shared.domain.lanes import DEFAULT_WEIGHTS, DEFERRABLE_WINDOWS, DeferrableWindow, Priority
+from shared.domain.lanes import DEFAULT_WEIGHTS, DEFERRABLE_WINDOWS, MAILBOXES, DeferrableWindow, Priority
+from shared.domain.notices import Announcer, Outbox
 from shared.domain.providers import ProviderClient
 from shared.domain.reservations import RateLimits
 from shared.domain.routing import ClientKind
@@ -65,6 +66,7 @@ class WorkerParts:
     limits: RateLimits
     allowances: Allowances
     pauses: LanePauses
+    outbox: Outbox
     clients: Mapping[ClientKind, ProviderClient]
 
 
@@ -90,6 +92,7 @@ class Worker:
             ExecutorParts(
                 *(self.name, parts.store, parts.leases, parts.queue, clock, emit),
                 Settlement(parts.allowances),
+                Announcer(parts.queue, parts.outbox),
                 options.windows,
             ),
             assemble(stages(parts.cache, Fallbacks(catalog, emit), capacity, parts.clients, clock, emit)),
@@ -97,7 +100,7 @@ class Worker:
 
     async def run(self, stop: asyncio.Event, on_ready: Callable[[], None] = lambda: None) -> None:
         """Work until ``stop`` is set, then drain. Errors that no retry can mend end the worker."""
-        await self._parts.queue.declare(list(self._catalog.lanes))
+        await self._parts.queue.declare([*self._catalog.lanes, *MAILBOXES])
         async with asyncio.TaskGroup() as background:
             keeping = background.create_task(self._lease.keep())
             watching = background.create_task(self._watch_for_cancelled_jobs())

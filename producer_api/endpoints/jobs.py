@@ -14,10 +14,11 @@ from producer_api.results import ResultHub
 from producer_api.schemas import ERRORS, EXAMPLE, JobList, JobObject, submission_schema
 from shared.domain import ids
 from shared.domain.durations import format_duration
-from shared.domain.errors import Expired, ForebayError, InvalidInput, NotFound, StoreUnavailable
+from shared.domain.errors import Expired, ForebayError, InvalidInput, NotFound, StoreUnavailable, Unavailable
 from shared.domain.job import Job, JobStatus
 from shared.domain.job_store import JobFilter
 from shared.domain.lanes import Priority
+from shared.domain.notices import Announcer
 from shared.domain.tenants import Scope
 from shared.wire.job_object import render_job
 
@@ -90,6 +91,7 @@ class _Shelf:
     def __init__(self, parts: ApiParts, results: ResultHub) -> None:
         self._parts = parts
         self._results = results
+        self._announcer = Announcer(parts.queue, parts.outbox)
 
     async def job(self, team: str, job_id: str, wait_s: float) -> Job:
         self._require_job_id(job_id)
@@ -109,6 +111,7 @@ class _Shelf:
             raise self._missing(job_id)
         if job.status is JobStatus.CANCELLED:
             await self._settle(job)
+            await self._tell(job)
         return job
 
     async def _settle(self, job: Job) -> None:
@@ -117,6 +120,11 @@ class _Shelf:
         if charged is not None:
             with suppress(StoreUnavailable):
                 await self._parts.allowances.settle(job.spec, (1.0, 0.0 if job.started_at is None else charged))
+
+    async def _tell(self, job: Job) -> None:
+        """Publish the notices of its end; what cannot be published now, the scheduler will."""
+        with suppress(Unavailable):
+            await self._announcer.tell_what_is_left(job.spec.team, list(filter(None, (job.spec.id, job.spec.batch_id))))
 
     async def page(self, team: str, job_filter: JobFilter, after: str | None, limit: int) -> Response:
         if after is not None and not _is_job_id(after):

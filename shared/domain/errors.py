@@ -33,6 +33,7 @@
         ├── AuthenticationFailed
         ├── QuotaExhausted
         ├── UnexpectedAnswer
+        ├── StreamBroken
         └── NoAttemptsLeft       nobody was called
 
 A class's docstring is its default message. No error here knows an HTTP status of ours:
@@ -253,6 +254,14 @@ class UnexpectedAnswer(ProviderError):
     """The provider's answer cannot be understood."""
 
     code = "unexpected_answer"
+
+
+class StreamBroken(ProviderError):
+    """The answer broke off after its first pieces were passed on."""
+
+    code = "stream_broken"
+    elsewhere_may_help = False
+    time_may_help = False
 
 
 class NoAttemptsLeft(ProviderError):

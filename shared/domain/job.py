@@ -17,7 +17,15 @@ from enum import StrEnum
 from typing import Any, Final
 
 from shared.domain.answer_cache import CachePolicy, CacheResult
-from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow, Priority, QueueName, class_for, overdue_queue
+from shared.domain.lanes import (
+    DEFERRABLE_WINDOWS,
+    DeferrableWindow,
+    Mailbox,
+    Priority,
+    QueueName,
+    class_for,
+    overdue_queue,
+)
 from shared.domain.routing import RoutingWish
 from shared.domain.usage import Usage
 
@@ -61,6 +69,24 @@ class Attribution:
 
 
 @dataclass(frozen=True, slots=True)
+class Callback:
+    """Who is told of the job's end, beside those who ask.
+
+    webhook: a URL that gets an event. reply_to: a queue that gets the finished job, with ``correlation_id``.
+    """
+
+    webhook: str | None = None
+    reply_to: str | None = None
+    correlation_id: str | None = None
+
+    @property
+    def mailboxes(self) -> tuple[Mailbox, ...]:
+        """Whose business it is to tell."""
+        asked = ((Mailbox.WEBHOOKS, self.webhook), (Mailbox.REPLIES, self.reply_to))
+        return tuple(mailbox for mailbox, wanted in asked if wanted is not None)
+
+
+@dataclass(frozen=True, slots=True)
 class JobSpec:
     """What a client asked for, except the provider's request itself. Never changes.
 
@@ -71,6 +97,7 @@ class JobSpec:
     created_at, run_at, deadline: seconds since the epoch; ``run_at``: not before; ``deadline``: not after.
     batch_id: the batch it came with. key_id: the API key it came with; None: the administrator's.
     estimated_start_at: when it was expected to start, as known at its admission.
+    streams: its answer is passed on piece by piece to who waits for it, while it is being made.
     charged_tokens: what it was charged at its admission, to be settled on what it uses; None: nobody counts its tokens.
     """
 
@@ -91,6 +118,8 @@ class JobSpec:
     cache: CachePolicy = field(default_factory=CachePolicy)
     attribution: Attribution = field(default_factory=Attribution)
     metadata: Mapping[str, str] = field(default_factory=dict)
+    callback: Callback = field(default_factory=Callback)
+    streams: bool = False
 
     @property
     def status_once_published(self) -> JobStatus:
@@ -202,7 +231,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as the store knows it."""
+    """A job as the store knows it. ``sequence``: of its end among all events of the team; rises with time."""
 
     spec: JobSpec
     status: JobStatus
@@ -210,3 +239,4 @@ class Job:
     started_at: float | None = None
     finished_at: float | None = None
     outcome: Outcome | None = None
+    sequence: int | None = None

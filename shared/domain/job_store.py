@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from shared.domain.job import Attempt, Job, JobSpec, JobStatus, Outcome
 from shared.domain.lanes import JobClass, Priority
+from shared.domain.notices import Notice
 
 DEFAULT_RETENTION_S: Final = 7 * 86_400.0
 """Seconds a finished job is kept: longer than the last webhook attempt (75.6 h) may take."""
@@ -56,12 +57,29 @@ class Accepted:
 
     status: that of the job named, so a repeat knows what is left to do.
     backlog: the team's unfinished jobs in the lane and the class that the job counts in, itself included; 0: in none.
+    notices: of a job that was finished at once; to be published.
     """
 
     acceptance: Acceptance
     job_id: str
     status: JobStatus
     backlog: int = 0
+    notices: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The answer to ``finish``; it is true if the job has this outcome.
+
+    is_ours: False: the fence is stale. notices: to be published before the message is acknowledged.
+    """
+
+    is_ours: bool
+    notices: tuple[Notice, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether the job has this outcome."""
+        return self.is_ours
 
 
 class ClaimResult(StrEnum):
@@ -114,6 +132,8 @@ class Batch:
     """The progress of a batch.
 
     is_open: its lines are still coming in, so ``total`` may grow.
+    webhook: a URL that gets an event when it is finished, beside the team's endpoints.
+    sequence: of that event among all of the team; rises with time.
     """
 
     id: str
@@ -127,6 +147,8 @@ class Batch:
     cancelled: int = 0
     expired: int = 0
     finished_at: float | None = None
+    webhook: str | None = None
+    sequence: int | None = None
 
     @property
     def finished(self) -> int:
@@ -175,10 +197,11 @@ class JobStore(Protocol):
         """
         ...
 
-    async def finish(self, spec: JobSpec, fence: int, outcome: Outcome, attempts: Sequence[Attempt]) -> bool:
+    async def finish(self, spec: JobSpec, fence: int, outcome: Outcome, attempts: Sequence[Attempt]) -> Finish:
         """Give a job its final status, tell those who wait, count it in its batch, start its retention.
 
-        True: it has this outcome, now or since an earlier call with the same fence. False: the fence is stale.
+        It is ours if it has this outcome, now or since an earlier call with the same fence. Only the call that ended it
+        gives its notices; whoever comes later asks the outbox.
         """
         ...
 

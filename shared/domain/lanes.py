@@ -112,6 +112,11 @@ def classes_with(windows: Sequence[DeferrableWindow]) -> tuple[JobClass, ...]:
     return (*pairs, *(JobClass(f"{Priority.DEFERRABLE}.{window.label}") for window in windows))
 
 
+def classes_of(lane: str, windows: Sequence[DeferrableWindow]) -> tuple[JobClass, ...]:
+    """Give every class of a lane; a mailbox has only one."""
+    return (MAIL,) if lane in MAILBOXES else classes_with(windows)
+
+
 CLASSES: Final = classes_with(DEFERRABLE_WINDOWS)
 """Every class of a lane with the usual windows, in the order of precedence."""
 
@@ -122,6 +127,25 @@ class QueueName:
 
     lane: str
     job_class: JobClass
+
+
+class Mailbox(StrEnum):
+    """A lane that is no model's: what waits here is work of our own, in one queue, which bears this name."""
+
+    WEBHOOKS = "forebay.webhooks"
+    REPLIES = "forebay.replies"
+
+    @property
+    def queue(self) -> QueueName:
+        """Its one queue."""
+        return QueueName(self.value, MAIL)
+
+
+MAIL: Final = JobClass(Priority.STANDARD)
+"""The class of what waits in a mailbox."""
+
+MAILBOXES: Final = frozenset(mailbox.value for mailbox in Mailbox)
+"""The names that no model may have."""
 
 
 def class_for(

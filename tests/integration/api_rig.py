@@ -20,6 +20,7 @@ from shared.adapters.redis.connection import connect
 from shared.adapters.redis.job_feed import RedisJobFeed
 from shared.adapters.redis.job_store import RedisJobStore
 from shared.adapters.redis.lane_pauses import RedisLanePauses
+from shared.adapters.redis.outbox import RedisOutbox
 from shared.adapters.redis.rate_limits import RedisRateLimits
 from shared.adapters.streams.work_queue import StreamsWorkQueue
 from shared.domain.answer_cache import CachedAnswer, CachePolicy
@@ -30,7 +31,7 @@ from shared.domain.errors import BrokerUnavailable, StoreUnavailable
 from shared.domain.events import Event
 from shared.domain.fingerprint import cache_key
 from shared.domain.job import Job, JobSpec, JobStatus, Outcome
-from shared.domain.lanes import QueueName
+from shared.domain.lanes import MAILBOXES, QueueName
 from shared.domain.routing import ClientKind, Deployment
 from shared.domain.tenants import DEFAULT_TEAM, Keyrings, Principal, Scope
 from shared.domain.usage import Usage
@@ -232,6 +233,7 @@ async def running_api(redis_url: str, **changes: Any) -> AsyncIterator[Api]:  # 
         feed=RedisJobFeed(client),
         limits=RedisRateLimits(client),
         pauses=RedisLanePauses(client),
+        outbox=RedisOutbox(client),
         keyring=Keyrings((TwoTeams(), StoredKeyring(api_keys, clock))),
         api_keys=api_keys,
         allowances=RedisAllowances(client),
@@ -243,7 +245,7 @@ async def running_api(redis_url: str, **changes: Any) -> AsyncIterator[Api]:  # 
     )
     parts = replace(parts, **changes)
     await queue.open()
-    await queue.declare(list(CATALOG.lanes))
+    await queue.declare([*CATALOG.lanes, *MAILBOXES])
     stop, ready = asyncio.Event(), asyncio.Event()
     with listen("127.0.0.1", 0) as listener:
         serving = asyncio.create_task(serve(create_app(parts), listener, stop, ready.set))

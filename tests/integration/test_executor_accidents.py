@@ -14,6 +14,7 @@ from shared.domain.answer_cache import CacheMode, CachePolicy
 from shared.domain.job import JobSpec, JobStatus
 from shared.domain.job_store import Claim
 from shared.domain.lanes import JobClass, Priority, QueueName
+from shared.domain.notices import Announcer
 from shared.domain.retry import RetryPolicy
 from tests.integration.worker_rig import TEAM, Rig, worker_rig
 from workers.executor import CallBroken, Executor, ExecutorParts
@@ -79,7 +80,9 @@ async def test_a_call_that_a_library_cancels_by_itself_loses_no_job(rig: Rig) ->
 
     parts = rig.parts
     everything = ExecutorParts(
-        "worker-1", parts.store, parts.leases, parts.queue, rig.clock, rig.events.append, Settlement(parts.allowances)
+        *("worker-1", parts.store, parts.leases, parts.queue, rig.clock, rig.events.append),
+        Settlement(parts.allowances),
+        Announcer(parts.queue, parts.outbox),
     )
     spec = await rig.submit("Hung up")
     delivery = await rig.take()

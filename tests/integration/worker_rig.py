@@ -14,6 +14,7 @@ from shared.adapters.redis.connection import connect
 from shared.adapters.redis.job_feed import RedisJobFeed
 from shared.adapters.redis.job_store import RedisJobStore
 from shared.adapters.redis.lane_pauses import RedisLanePauses
+from shared.adapters.redis.outbox import RedisOutbox
 from shared.adapters.redis.rate_limits import RedisRateLimits
 from shared.adapters.redis.worker_leases import RedisWorkerLeases
 from shared.adapters.streams.work_queue import StreamsWorkQueue
@@ -24,7 +25,8 @@ from shared.domain.events import Event
 from shared.domain.ids import new_id
 from shared.domain.job import Envelope, Job, JobSpec
 from shared.domain.job_store import NewJob
-from shared.domain.lanes import DEFAULT_WEIGHTS, Priority
+from shared.domain.lanes import DEFAULT_WEIGHTS, MAILBOXES, Priority
+from shared.domain.notices import Announcer
 from shared.domain.retry import RetryPolicy
 from shared.domain.routing import ClientKind, Deployment
 from shared.domain.turns import Turns
@@ -78,6 +80,7 @@ class Rig:
                 self.clock,
                 self.events.append,
                 Settlement(parts.allowances),
+                Announcer(parts.queue, parts.outbox),
             ),
             assemble(stages(parts.cache, Fallbacks(self.catalog, emit), capacity, parts.clients, self.clock, emit)),
         )
@@ -132,7 +135,7 @@ async def worker_rig(store_url: str, retry: RetryPolicy, deployments: int = 1) -
         http = OpenAIHttpClient()
         stack.push_async_callback(http.close)
         lane = Lane("sim", tuple(sim_deployment(number, provider.url) for number in range(deployments)), retry)
-        await queue.declare([lane.name])
+        await queue.declare([lane.name, *MAILBOXES])
         parts = WorkerParts(
             RedisJobStore(client),
             RedisWorkerLeases(client),
@@ -142,6 +145,7 @@ async def worker_rig(store_url: str, retry: RetryPolicy, deployments: int = 1) -
             RedisRateLimits(client),
             RedisAllowances(client),
             RedisLanePauses(client),
+            RedisOutbox(client),
             {ClientKind.HTTP: http},
         )
         yield Rig(parts, lane, provider, queue.intake(lane.name, DEFAULT_WEIGHTS, 8), events=events)

@@ -1,48 +1,42 @@
-"""The courier's process. It has no routes yet (webhooks and reply queues): it watches that it could set out."""
+"""The couriers' process: a round for each mailbox, until it is told to stop."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from shared.domain.clock import Clock
-from shared.domain.errors import BrokerUnavailable
-from shared.domain.events import Emit, RoleStarted, RoleStopped, ServerBack, ServerLost
+from shared.domain.events import Emit, RoleStarted, RoleStopped
+from shared.domain.lanes import MAILBOXES, Mailbox
 from shared.domain.work_queue import WorkQueue
+from workers.couriers.mail_round import Handle, MailRound
 
-WATCH_EVERY_S: Final = 5.0
+GRACE_S: Final = 20.0
+"""Seconds that deliveries under way are given when the couriers are told to stop: longer than a receiver may take."""
 
 
 class Courier:
-    """One process's courier."""
+    """One process's couriers."""
 
-    def __init__(self, queue: WorkQueue, clock: Clock, emit: Emit) -> None:
-        """``queue``: where notifications will come from."""
+    def __init__(self, queue: WorkQueue, handlers: Mapping[Mailbox, Handle], clock: Clock, emit: Emit) -> None:
+        """``handlers``: who carries what is in each mailbox."""
         self._queue = queue
+        self._handlers = handlers
         self._clock = clock
         self._emit = emit
 
     async def run(self, stop: asyncio.Event, on_ready: Callable[[], None] = lambda: None) -> None:
-        """Watch the broker until ``stop`` is set."""
-        self._emit(RoleStarted("couriers", "courier"))
-        on_ready()
-        watching = asyncio.create_task(self._watch())
-        try:
+        """Carry until ``stop`` is set, then let what is under way end."""
+        await self._queue.declare(sorted(MAILBOXES))
+        rounds = [
+            MailRound(mailbox, handle, self._queue, self._clock, self._emit)
+            for mailbox, handle in self._handlers.items()
+        ]
+        async with asyncio.TaskGroup() as running:
+            tasks = [running.create_task(mail_round.run()) for mail_round in rounds]
+            self._emit(RoleStarted("couriers", "courier"))
+            on_ready()
             await stop.wait()
-        finally:
-            watching.cancel()
-        self._emit(RoleStopped("couriers", "courier"))
-
-    async def _watch(self) -> None:
-        is_lost = False
-        while True:
-            try:
-                await self._queue.ping()
-            except BrokerUnavailable as error:
-                if not is_lost:
-                    self._emit(ServerLost("broker", error.message))
-                is_lost = True
-            else:
-                if is_lost:
-                    self._emit(ServerBack("broker"))
-                is_lost = False
-            await self._clock.sleep(WATCH_EVERY_S)
+            for task in tasks:
+                task.cancel()
+        given_back = sum(await asyncio.gather(*(mail_round.drain(GRACE_S) for mail_round in rounds)))
+        self._emit(RoleStopped("couriers", "courier", given_back))

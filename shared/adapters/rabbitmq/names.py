@@ -5,7 +5,7 @@ from typing import Final
 from urllib.parse import quote
 
 from shared.domain.errors import ConfigurationError
-from shared.domain.lanes import CLASSES, DEFERRABLE_WINDOWS, DeferrableWindow, QueueName, classes_with
+from shared.domain.lanes import CLASSES, DEFERRABLE_WINDOWS, MAILBOXES, DeferrableWindow, QueueName, classes_of
 
 REQUESTS: Final = "forebay.requests"
 """The topic exchange in front of all work queues."""
@@ -26,22 +26,24 @@ _ROOM: Final = 255 - max(len(f"{REQUESTS}..{job_class.name}") for job_class in C
 
 
 def queue_name(queue: QueueName) -> str:
-    """Give the queue of one class of one lane: ``forebay.requests.<lane>.<class>``.
+    """Give the queue of one class of one lane: ``forebay.requests.<lane>.<class>``; a mailbox bears its own name.
 
     Raises:
         ConfigurationError: the lane's name is empty, or too long for a name in AMQP (255 bytes).
     """
-    return f"{REQUESTS}.{routing_key(queue)}"
+    return queue.lane if queue.lane in MAILBOXES else f"{REQUESTS}.{routing_key(queue)}"
 
 
 def routing_key(queue: QueueName) -> str:
     """Give the key that leads from the exchange to this queue alone: ``<lane>.<class>``. Raises as ``queue_name``."""
+    if queue.lane in MAILBOXES:
+        return queue.lane
     return f"{_escaped(queue.lane)}.{queue.job_class.name}"
 
 
 def queues_of(lane: str, windows: Sequence[DeferrableWindow] = DEFERRABLE_WINDOWS) -> tuple[QueueName, ...]:
     """Give every queue of a lane, in the order of precedence of their classes."""
-    return tuple(QueueName(lane, job_class) for job_class in classes_with(windows))
+    return tuple(QueueName(lane, job_class) for job_class in classes_of(lane, windows))
 
 
 def delay_name(seconds: int) -> str:

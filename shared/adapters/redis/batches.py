@@ -27,7 +27,8 @@ class BatchRecords:
 
     async def close(self, team: str, batch_id: str) -> Batch:
         """Note that all jobs have come in. Raises ``NotFound``."""
-        keys = [of_team(team).batch(batch_id), of_team(team).batch_jobs(batch_id)]
+        of_it = of_team(team)
+        keys = [of_it.batch(batch_id), of_it.batch_jobs(batch_id), of_it.outbox, of_it.events]
         closed = batch_from(await self._server.run(ScriptCall(scripts.CLOSE_BATCH, keys, [self._retention_ms])))
         if closed is None:
             raise NotFound(f"There is no batch {batch_id}.")

@@ -7,18 +7,19 @@ from typing import Any, Final
 import orjson
 
 from shared.domain.answer_cache import CacheResult
-from shared.domain.job import Attempt, Job, JobError, JobStatus, Outcome
+from shared.domain.job import Attempt, Job, JobError, JobSpec, JobStatus, Outcome
 from shared.domain.job_store import Batch
+from shared.domain.lanes import Mailbox
 from shared.domain.usage import Usage
-from shared.wire.envelope import decode_spec
+from shared.wire.envelope import decode_spec, encode_spec
 
-JOB_FIELDS: Final = ("spec", "status", "attempts", "started_at", "finished_at", "outcome")
+JOB_FIELDS: Final = ("spec", "status", "attempts", "started_at", "finished_at", "outcome", "sequence")
 """What ``job_from`` reads, in its order."""
 
 
 def job_from(values: Sequence[bytes | None]) -> Job | None:
     """Read a job from the values of ``JOB_FIELDS``; None if there is no record."""
-    spec, status, attempts, started_at, finished_at, outcome = values
+    spec, status, attempts, started_at, finished_at, outcome, sequence = values
     if spec is None or status is None:
         return None
     return Job(
@@ -28,7 +29,14 @@ def job_from(values: Sequence[bytes | None]) -> Job | None:
         started_at=None if started_at is None else float(started_at),
         finished_at=None if finished_at is None else float(finished_at),
         outcome=None if outcome is None else outcome_from(outcome),
+        sequence=None if sequence is None else int(sequence),
     )
+
+
+def encode_facts(spec: JobSpec) -> tuple[bytes, str, str, str]:
+    """Write what never changes of a job, as the scripts take it (see ``lua/prelude.lua``)."""
+    deadline = "" if spec.deadline is None else repr(spec.deadline)
+    return (encode_spec(spec), spec.priority.value, deadline, " ".join(spec.callback.mailboxes))
 
 
 def encode_attempts(attempts: Sequence[Attempt]) -> bytes:
@@ -69,6 +77,8 @@ def batch_fields(batch: Batch) -> list[str | bytes | int | float]:
         "endpoint": batch.endpoint or "",
         "created_at": repr(batch.created_at),
         "is_open": int(batch.is_open),
+        "webhook": batch.webhook or "",
+        "tell": "" if batch.webhook is None else Mailbox.WEBHOOKS.value,
         **dict.fromkeys(("total", "succeeded", "failed", "cancelled", "expired"), 0),
     }
     return [part for field in fields.items() for part in field]
@@ -94,4 +104,6 @@ def batch_from(values: Mapping[bytes, bytes] | Sequence[bytes]) -> Batch | None:
         cancelled=int(text["cancelled"]),
         expired=int(text["expired"]),
         finished_at=float(text["finished_at"]) if "finished_at" in text else None,
+        webhook=text.get("webhook") or None,
+        sequence=int(text["sequence"]) if "sequence" in text else None,
     )

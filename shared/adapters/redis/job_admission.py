@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from shared.adapters.redis import scripts
-from shared.adapters.redis.codec import encode_outcome
+from shared.adapters.redis.codec import encode_facts, encode_outcome
 from shared.adapters.redis.keys import FEED, TEAMS, backlog_field, of_team
+from shared.adapters.redis.outbox import notices_from
 from shared.adapters.redis.round_trips import RoundTrips, ScriptCall
 from shared.domain.job import JobSpec, JobStatus
 from shared.domain.job_store import Acceptance, Accepted, IdempotencyKey, NewJob, Stranded
 from shared.domain.lanes import QueueName
-from shared.wire.envelope import encode_spec
 
 AT_ONCE: Final = 500
 """Jobs that travel in one round trip."""
@@ -61,18 +61,24 @@ class JobAdmission:
     async def _accept(self, jobs: Sequence[NewJob]) -> list[Accepted]:
         # In a cluster the set of teams may live on another node, so this can miss the first job of a new team if the
         # process dies right here; the team's next job makes up for it.
-        waiting = sorted({job.spec.team for job in jobs if job.outcome is None})
+        waiting = sorted({job.spec.team for job in jobs})
         note_teams = [("SADD", TEAMS, *waiting)] if waiting else []
         replies = await self._server.run_all([self._acceptance_of(job) for job in jobs], before=note_teams)
         answers = [
-            (job.spec.team, Acceptance(acceptance.decode()), job_id.decode(), status.decode(), int(backlog))
-            for job, (acceptance, job_id, status, backlog) in zip(jobs, replies, strict=True)
+            (job.spec.team, Acceptance(acceptance.decode()), job_id.decode(), status.decode(), int(backlog), notices)
+            for job, (acceptance, job_id, status, backlog, notices) in zip(jobs, replies, strict=True)
         ]
-        earlier = list({(team, job_id) for team, _, job_id, status, _ in answers if not status})
+        earlier = list({(team, job_id) for team, _, job_id, status, _, _ in answers if not status})
         statuses = dict(zip(earlier, await self._statuses(earlier), strict=True))
         return [
-            Accepted(acceptance, job_id, JobStatus(status) if status else statuses[team, job_id], backlog)
-            for team, acceptance, job_id, status, backlog in answers
+            Accepted(
+                acceptance,
+                job_id,
+                JobStatus(status) if status else statuses[team, job_id],
+                backlog,
+                tuple(notices_from(team, notices)),
+            )
+            for team, acceptance, job_id, status, backlog, notices in answers
         ]
 
     def _acceptance_of(self, job: NewJob) -> ScriptCall:
@@ -82,7 +88,7 @@ class JobAdmission:
         names = keys.of_job(spec.id, spec.batch_id)
         counted_as = "" if job.counted_in is None else backlog_field(QueueName(spec.lane, job.counted_in))
         arguments = [
-            *(spec.id, status.value, encode_spec(spec), spec.priority.value, payload, self._retention_ms, FEED),
+            *(spec.id, status.value, *encode_facts(spec), payload, self._retention_ms, FEED),
             counted_as,
         ]
         if job.idempotency is not None:

@@ -11,11 +11,19 @@ from typing import Any
 
 from shared.adapters.redis import scripts
 from shared.adapters.redis.batches import BatchRecords
-from shared.adapters.redis.codec import JOB_FIELDS, attempts_from, encode_attempts, encode_outcome, job_from
+from shared.adapters.redis.codec import (
+    JOB_FIELDS,
+    attempts_from,
+    encode_attempts,
+    encode_facts,
+    encode_outcome,
+    job_from,
+)
 from shared.adapters.redis.connection import Client
 from shared.adapters.redis.job_admission import JobAdmission
 from shared.adapters.redis.job_listing import JobListing
 from shared.adapters.redis.keys import FEED, of_team
+from shared.adapters.redis.outbox import notices_from
 from shared.adapters.redis.round_trips import RoundTrips, ScriptCall
 from shared.domain.job import Attempt, Job, JobSpec, JobStatus, Outcome
 from shared.domain.job_store import (
@@ -24,13 +32,13 @@ from shared.domain.job_store import (
     Batch,
     Claim,
     ClaimResult,
+    Finish,
     IdempotencyKey,
     JobFilter,
     JobPage,
     NewJob,
     Stranded,
 )
-from shared.wire.envelope import encode_spec
 
 
 class RedisJobStore:
@@ -60,26 +68,25 @@ class RedisJobStore:
         self, spec: JobSpec, worker: str, *, instead_of: str | None = None, holder_lives: bool = False
     ) -> Claim:
         """Ask to run a job."""
-        arguments = (
-            *(spec.id, worker, instead_of or "", secrets.token_bytes(12), encode_spec(spec), spec.priority.value),
-            int(holder_lives),
-        )
+        run = (spec.id, worker, instead_of or "", secrets.token_bytes(12))
+        arguments = (*run, *encode_facts(spec), int(holder_lives))
         result, fence, holder, starts, lost, attempts = await self._run(scripts.CLAIM, spec, arguments)
         granted = ClaimResult(result.decode())
         return Claim(granted, int(fence), holder.decode(), int(starts), int(lost), attempts_from(attempts))
 
     async def release(self, spec: JobSpec, fence: int, attempts: Sequence[Attempt]) -> bool:
         """End a run without an outcome."""
-        arguments = (spec.id, fence, encode_attempts(attempts), encode_spec(spec), spec.priority.value)
+        arguments = (spec.id, fence, encode_attempts(attempts), *encode_facts(spec))
         return bool(await self._run(scripts.RELEASE, spec, arguments))
 
-    async def finish(self, spec: JobSpec, fence: int, outcome: Outcome, attempts: Sequence[Attempt]) -> bool:
+    async def finish(self, spec: JobSpec, fence: int, outcome: Outcome, attempts: Sequence[Attempt]) -> Finish:
         """Give a job its final status."""
         arguments = (
-            *(spec.id, fence, encode_attempts(attempts), encode_spec(spec), spec.priority.value),
+            *(spec.id, fence, encode_attempts(attempts), *encode_facts(spec)),
             *(outcome.status.value, encode_outcome(outcome), self._retention_ms, FEED),
         )
-        return bool(await self._run(scripts.FINISH, spec, arguments))
+        is_ours, notices = await self._run(scripts.FINISH, spec, arguments)
+        return Finish(bool(is_ours), tuple(notices_from(spec.team, notices)))
 
     async def cancel(self, team: str, job_id: str) -> Job | None:
         """Cancel a job that is not final."""

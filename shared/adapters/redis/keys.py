@@ -66,6 +66,21 @@ class TeamKeys:
         """A hash: the team's unfinished jobs, counted by ``backlog_field``."""
         return f"{self.prefix}backlog"
 
+    @property
+    def deadlines(self) -> str:
+        """A sorted set of the ids of unfinished jobs, by their deadline."""
+        return f"{self.prefix}deadlines"
+
+    @property
+    def outbox(self) -> str:
+        """A sorted set of notices that nobody has published yet (``<mailbox> <subject>``), by the moment of the event."""
+        return f"{self.prefix}outbox"
+
+    @property
+    def events(self) -> str:
+        """A hash: ``endpoints``, how many webhook endpoints are enabled; ``sequence``, the number of the last event."""
+        return f"{self.prefix}events"
+
     def idempotency(self, key: str) -> str:
         """A hash: the job that a client's idempotency key stands for. Hashed, because clients choose the length."""
         return f"{self.prefix}idempotency:{_digest(key)}"
@@ -89,6 +104,7 @@ class TeamKeys:
     def of_job(self, job_id: str, batch_id: str | None) -> list[str]:
         """The keys that every script about one job gets first, in the order that ``lua/prelude.lua`` documents."""
         keys = [self.job(job_id), self.index, self.accepted, self.expiring, self.backlog]
+        keys += [self.deadlines, self.outbox, self.events]
         return keys if batch_id is None else [*keys, self.batch(batch_id), self.batch_jobs(batch_id)]
 
 

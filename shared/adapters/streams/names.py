@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from shared.domain.errors import ConfigurationError
-from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow, QueueName, classes_with
+from shared.domain.lanes import DEFERRABLE_WINDOWS, MAILBOXES, DeferrableWindow, QueueName, classes_of
 
 GROUP: Final = "workers"
 """The one consumer group of every work stream."""
@@ -26,7 +26,9 @@ LONGEST_LANE: Final = 255
 
 
 def queue_stream(queue: QueueName) -> str:
-    """Give the stream in which a queue's messages wait: ``forebay.requests.<lane>.<class>``."""
+    """Give the stream in which a queue's messages wait: ``forebay.requests.<lane>.<class>``; a mailbox bears its own name."""
+    if queue.lane in MAILBOXES:
+        return queue.lane
     return f"forebay.requests.{queue.lane}.{queue.job_class.name}"
 
 
@@ -43,7 +45,7 @@ def queues_of(lane: str, windows: Sequence[DeferrableWindow] = DEFERRABLE_WINDOW
     """
     if not 1 <= len(lane.encode()) <= LONGEST_LANE:
         raise ConfigurationError("the name of a lane", lane, f"1 to {LONGEST_LANE} bytes")
-    return tuple(QueueName(lane, job_class) for job_class in classes_with(windows))
+    return tuple(QueueName(lane, job_class) for job_class in classes_of(lane, windows))
 
 
 def receipt_key(instance: str) -> str:

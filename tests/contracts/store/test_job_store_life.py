@@ -119,7 +119,7 @@ class _Life(RuleBasedStateMachine):
             model.status, model.holder, model.finished_with = result.status, None, fence
             model.attempts += attempts
         else:
-            assert done == (model.finished_with == fence)
+            assert bool(done) == (model.finished_with == fence)
 
     @precondition(lambda self: self.model.grants)  # else few jobs would live to see a worker
     @rule()

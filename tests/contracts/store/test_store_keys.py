@@ -16,6 +16,7 @@ from shared.adapters.redis.answer_cache import RedisAnswerCache
 from shared.adapters.redis.api_keys import RedisApiKeys
 from shared.adapters.redis.job_store import RedisJobStore
 from shared.adapters.redis.keys import answer, of_team, worker_lease
+from shared.adapters.redis.outbox import RedisOutbox
 from shared.adapters.redis.rate_limits import RedisRateLimits
 from shared.adapters.redis.scripts import Script
 from shared.domain.allowances import Allowance, Charge, Charged, OverLimit, owners_of
@@ -70,6 +71,7 @@ async def _do_everything(client: Redis) -> None:
     await store.stranded(0.0, 10)
     await _use_limits(RedisRateLimits(client))
     await _use_allowances(RedisAllowances(client))
+    await RedisOutbox(client).overdue(0.0, 10)
     keys = RedisApiKeys(client)
     await keys.add(ApiKey("key_1", TEAM, "fb-…", CREATED_AT), "a hash")
     await keys.page(TEAM, None, 10)

@@ -3,17 +3,16 @@
 -- KEYS     as in prelude.lua; then, only with a digest: the idempotency key (hash), as the last one
 -- ARGV[1]  job id
 -- ARGV[2]  status: accepted, or a final one
--- ARGV[3]  specification (JSON)
--- ARGV[4]  priority
--- ARGV[5]  the message if the status is accepted, else the outcome (JSON)
--- ARGV[6]  retention in milliseconds
--- ARGV[7]  channel of the feed
--- ARGV[8]  the field of the team's backlog that the job counts in, or '' if it counts in none
--- ARGV[9]  digest of the body, only with an idempotency key
--- Returns  {'new', id, status, backlog}, or {'repeated' | 'conflict', id of the first job, '', backlog};
---          the backlog is the count of that field then
+-- ARGV[3–6] the facts of the job (see prelude.lua)
+-- ARGV[7]  the message if the status is accepted, else the outcome (JSON)
+-- ARGV[8]  retention in milliseconds
+-- ARGV[9]  channel of the feed
+-- ARGV[10] the field of the team's backlog that the job counts in, or '' if it counts in none
+-- ARGV[11] digest of the body, only with an idempotency key
+-- Returns  {'new', id, status, backlog, notices}, or {'repeated' | 'conflict', id of the first job, '', backlog, {}};
+--          the backlog is the count of that field then, the notices are to be published
 
-local id, status, spec, priority, payload, retention_ms, channel, counted_as, digest = unpack(ARGV)
+local id, status, spec, priority, deadline, tell, payload, retention_ms, channel, counted_as, digest = unpack(ARGV)
 local idempotency = digest and KEYS[#KEYS]
 
 local function backlog()
@@ -23,25 +22,26 @@ end
 if idempotency then
   local first, its_digest = unpack(redis.call('HMGET', idempotency, 'job', 'digest'))
   if first and first ~= id then
-    return { its_digest == digest and 'repeated' or 'conflict', first, '', backlog() }
+    return { its_digest == digest and 'repeated' or 'conflict', first, '', backlog(), {} }
   end
 end
 
 local known = redis.call('HGET', KEYS[1], 'status')
 if known then
-  return { 'new', id, known, backlog() }
+  return { 'new', id, known, backlog(), {} }
 end
 
 if idempotency then
   redis.call('HSET', idempotency, 'job', id, 'digest', digest)
   redis.call('PEXPIRE', idempotency, retention_ms)
 end
-write_record(id, spec, priority)
+write_record(id, spec, priority, deadline, tell)
 if has_batch() then
-  redis.call('HINCRBY', KEYS[6], 'total', 1)
-  redis.call('HDEL', KEYS[6], 'finished_at') -- an upload that was cut, and closed so, goes on
-  keep_batch(KEYS[6], KEYS[7], 2 * retention_ms)
+  redis.call('HINCRBY', KEYS[9], 'total', 1)
+  redis.call('HDEL', KEYS[9], 'finished_at') -- an upload that was cut, and closed so, goes on
+  keep_batch(KEYS[9], KEYS[10], 2 * retention_ms)
 end
+local notices = {}
 if status == 'accepted' then
   redis.call('HSET', KEYS[1], 'status', status, 'message', payload)
   redis.call('ZADD', KEYS[3], now_text(), id)
@@ -50,6 +50,6 @@ if status == 'accepted' then
     redis.call('HINCRBY', KEYS[5], counted_as, 1)
   end
 else
-  end_job(id, status, payload, retention_ms, channel)
+  notices = end_job(id, status, payload, tonumber(retention_ms), channel)
 end
-return { 'new', id, status, backlog() }
+return { 'new', id, status, backlog(), notices }

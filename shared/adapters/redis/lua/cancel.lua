@@ -12,6 +12,6 @@ local id, outcome, retention_ms, channel = unpack(ARGV)
 local status = redis.call('HGET', KEYS[1], 'status')
 if status and not FINAL[status] then
   redis.call('HINCRBY', KEYS[1], 'fence', 1)
-  end_job(id, 'cancelled', outcome, retention_ms, channel)
+  end_job(id, 'cancelled', outcome, tonumber(retention_ms), channel)
 end
 return redis.call('HMGET', KEYS[1], unpack(ARGV, 5))

@@ -10,6 +10,7 @@ for i = 1, #KEYS - 1 do
   if redis.call('HGET', job, 'status') == 'accepted' then
     redis.call('HSET', job, 'status', status)
     redis.call('HDEL', job, 'message')
+    note_change(job, status)
   end
   redis.call('ZREM', KEYS[1], id)
 end

@@ -6,8 +6,14 @@
 --   KEYS[3] the team's accepted jobs  (sorted set by time)
 --   KEYS[4] the team's expiring jobs  (sorted set by time)
 --   KEYS[5] the team's backlog        (hash: unfinished jobs by class and lane)
---   KEYS[6] the job's batch           (hash)                    only if it has a batch
---   KEYS[7] the batch's jobs          (sorted set, all scores 0)  only if it has a batch
+--   KEYS[6] the team's deadlines      (sorted set of unfinished jobs by deadline)
+--   KEYS[7] the team's outbox         (sorted set of notices by time: '<mailbox> <subject>')
+--   KEYS[8] the team's events         (hash: how many webhook endpoints it has, the last sequence number)
+--   KEYS[9] the job's batch           (hash)                      only if it has a batch
+--   KEYS[10] the batch's jobs         (sorted set, all scores 0)  only if it has a batch
+--
+-- What never changes of a job travels as four arguments, here called its facts: the specification (JSON), the
+-- priority, the deadline (or ''), and the mailboxes that its end is to be told to (words, or '').
 --
 -- All moments are seconds since the epoch by this server's own clock, as text with microseconds.
 
@@ -16,13 +22,16 @@ local FINAL = { succeeded = true, failed = true, cancelled = true, expired = tru
 -- Expired jobs that each finishing job removes from the index: more than one, so that it catches up.
 local SWEPT_AT_ONCE = 4
 
+-- How long a job is kept at least whose end somebody must be told of: beyond the last webhook attempt (75.6 h, and jitter).
+local TELLING_MS = 4 * 86400 * 1000
+
 local function now_text()
   local time = redis.call('TIME')
   return time[1] .. '.' .. string.format('%06d', time[2])
 end
 
 local function has_batch()
-  return KEYS[7] ~= nil and redis.call('EXISTS', KEYS[6]) == 1
+  return KEYS[10] ~= nil and redis.call('EXISTS', KEYS[9]) == 1
 end
 
 -- Takes up to `most` jobs whose retention is over out of the index.
@@ -35,13 +44,57 @@ local function sweep(index, expiring, most)
 end
 
 -- Writes what never changes of a job, and puts it into the indexes.
-local function write_record(id, spec, priority)
+local function write_record(id, spec, priority, deadline, tell)
   redis.call('HSET', KEYS[1], 'spec', spec, 'priority', priority)
+  if tell ~= '' then
+    redis.call('HSET', KEYS[1], 'tell', tell)
+  end
   redis.call('ZADD', KEYS[2], 0, id)
   redis.call('ZREM', KEYS[4], id)
-  if has_batch() then
-    redis.call('ZADD', KEYS[7], 0, id)
+  if deadline ~= '' then
+    redis.call('ZADD', KEYS[6], deadline, id)
   end
+  if has_batch() then
+    redis.call('ZADD', KEYS[10], 0, id)
+  end
+end
+
+-- Notes a change of a job's status in its history (a line each: status and moment), and announces it to who watches
+-- this one job: the channel has the record's name.
+local function note_change(job, status)
+  local line = status .. ' ' .. now_text()
+  local earlier = redis.call('HGET', job, 'history')
+  redis.call('HSET', job, 'history', earlier and (earlier .. '\n' .. line) or line)
+  redis.call('PUBLISH', job, line)
+end
+
+-- Takes the last change of a job's status back, so that a job which is taken and let go a thousand times has a short
+-- history; who watches it hears of it.
+local function take_back_change(job, status)
+  local earlier = redis.call('HGET', job, 'history') or ''
+  redis.call('HSET', job, 'history', string.match(earlier, '^(.*)\n[^\n]*$') or '')
+  redis.call('PUBLISH', job, status .. ' ' .. now_text())
+end
+
+-- Puts the notices of what has ended into the outbox: one for each mailbox of `tell`, and one for the webhooks if the
+-- team has endpoints of its own. Returns them. Whoever publishes them takes them out.
+local function put_into_outbox(outbox, events, subject, tell)
+  local mailboxes = {}
+  for mailbox in string.gmatch(tell, '%S+') do
+    mailboxes[mailbox] = true
+  end
+  if tonumber(redis.call('HGET', events, 'endpoints') or '0') > 0 then
+    mailboxes['forebay.webhooks'] = true
+  end
+  local notices = {}
+  for _, mailbox in ipairs({ 'forebay.webhooks', 'forebay.replies' }) do
+    if mailboxes[mailbox] then
+      local notice = mailbox .. ' ' .. subject
+      redis.call('ZADD', outbox, now_text(), notice)
+      notices[#notices + 1] = notice
+    end
+  end
+  return notices
 end
 
 local function keep_batch(batch, jobs, milliseconds)
@@ -49,20 +102,21 @@ local function keep_batch(batch, jobs, milliseconds)
   redis.call('PEXPIRE', jobs, milliseconds)
 end
 
--- Stamps a closed batch whose jobs are all final, and sets how long the batch is kept.
-local function settle_batch(batch, jobs, retention_ms)
-  local is_open, total, succeeded, failed, cancelled, expired, finished_at = unpack(redis.call('HMGET', batch,
-    'is_open', 'total', 'succeeded', 'failed', 'cancelled', 'expired', 'finished_at'))
+-- Stamps a closed batch whose jobs are all final, and sets how long the batch is kept. Returns its notices.
+local function settle_batch(batch, jobs, outbox, events, retention_ms)
+  local id, is_open, total, succeeded, failed, cancelled, expired, finished_at, tell = unpack(redis.call('HMGET', batch,
+    'id', 'is_open', 'total', 'succeeded', 'failed', 'cancelled', 'expired', 'finished_at', 'tell'))
   if finished_at then
-    return
+    return {}
   end
   local finished = succeeded + failed + cancelled + expired
   if is_open == '0' and finished >= tonumber(total) then
-    redis.call('HSET', batch, 'finished_at', now_text())
+    redis.call('HSET', batch, 'finished_at', now_text(), 'sequence', redis.call('HINCRBY', events, 'sequence', 1))
     keep_batch(batch, jobs, retention_ms)
-  else
-    keep_batch(batch, jobs, 2 * retention_ms)
+    return put_into_outbox(outbox, events, id, tell or '')
   end
+  keep_batch(batch, jobs, 2 * retention_ms)
+  return {}
 end
 
 -- Adds attempts (a line of JSON each) to those of a job.
@@ -84,19 +138,30 @@ local function leave_backlog()
   end
 end
 
--- Gives a job its final status, counts it in its batch, starts its retention, and announces it.
+-- Gives a job its final status, counts it in its batch, starts its retention, and announces it. Returns the notices
+-- that are to be published: what somebody must be told of is kept until the last attempt to tell may be over.
 local function end_job(id, status, outcome, retention_ms, channel)
   local now = now_text()
-  redis.call('HSET', KEYS[1], 'status', status, 'outcome', outcome, 'finished_at', now)
+  redis.call('HSET', KEYS[1], 'status', status, 'outcome', outcome, 'finished_at', now,
+    'sequence', redis.call('HINCRBY', KEYS[8], 'sequence', 1))
   redis.call('HDEL', KEYS[1], 'message', 'holder', 'token')
+  note_change(KEYS[1], status)
+  local notices = put_into_outbox(KEYS[7], KEYS[8], id, redis.call('HGET', KEYS[1], 'tell') or '')
+  if #notices > 0 then
+    retention_ms = math.max(retention_ms, TELLING_MS)
+  end
   redis.call('PEXPIRE', KEYS[1], retention_ms)
   redis.call('ZREM', KEYS[3], id)
+  redis.call('ZREM', KEYS[6], id)
   leave_backlog()
   sweep(KEYS[2], KEYS[4], SWEPT_AT_ONCE)
   redis.call('ZADD', KEYS[4], now + retention_ms / 1000, id)
   if has_batch() then
-    redis.call('HINCRBY', KEYS[6], status, 1)
-    settle_batch(KEYS[6], KEYS[7], retention_ms)
+    redis.call('HINCRBY', KEYS[9], status, 1)
+    for _, notice in ipairs(settle_batch(KEYS[9], KEYS[10], KEYS[7], KEYS[8], retention_ms)) do
+      notices[#notices + 1] = notice
+    end
   end
   redis.call('PUBLISH', channel, status .. ' ' .. id)
+  return notices
 end

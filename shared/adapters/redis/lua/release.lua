@@ -4,15 +4,14 @@
 -- ARGV[1]  job id
 -- ARGV[2]  fence of the run
 -- ARGV[3]  its attempts (a line of JSON each), or '' to take back the start
--- ARGV[4]  specification (JSON), for a record that was lost
--- ARGV[5]  priority
+-- ARGV[4–7] the facts of the job (see prelude.lua), for a record that was lost
 -- Returns  1, or 0 if the fence is stale
 
-local id, fence, attempts, spec, priority = unpack(ARGV)
+local id, fence, attempts, spec, priority, deadline, tell = unpack(ARGV)
 local status, current = unpack(redis.call('HMGET', KEYS[1], 'status', 'fence'))
 
 if not status then
-  write_record(id, spec, priority)
+  write_record(id, spec, priority, deadline, tell)
   redis.call('HSET', KEYS[1], 'fence', fence, 'starts', 1)
 elseif current ~= fence then
   return 0
@@ -24,7 +23,11 @@ redis.call('HSET', KEYS[1], 'status', 'queued')
 redis.call('HDEL', KEYS[1], 'holder', 'token')
 if attempts ~= '' then
   add_attempts(attempts)
-elseif redis.call('HINCRBY', KEYS[1], 'starts', -1) == 0 then
-  redis.call('HDEL', KEYS[1], 'started_at')
+  note_change(KEYS[1], 'queued')
+else
+  take_back_change(KEYS[1], 'queued')
+  if redis.call('HINCRBY', KEYS[1], 'starts', -1) == 0 then
+    redis.call('HDEL', KEYS[1], 'started_at')
+  end
 end
 return 1

@@ -1,0 +1,54 @@
+"""The notices that are not published yet: a sorted set a team, which the scripts that end jobs fill."""
+
+from collections.abc import Sequence
+
+from shared.adapters.redis import scripts
+from shared.adapters.redis.connection import Client
+from shared.adapters.redis.keys import TEAMS, of_team
+from shared.adapters.redis.round_trips import RoundTrips, ScriptCall
+from shared.domain.lanes import Mailbox
+from shared.domain.notices import Notice
+
+
+class RedisOutbox:
+    """Implements ``Outbox``."""
+
+    def __init__(self, client: Client) -> None:
+        """``client``: as ``connection.connect`` gives it."""
+        self._server = RoundTrips(client)
+
+    async def pending(self, team: str, subjects: Sequence[str]) -> list[Notice]:
+        """Give the notices of these subjects that are not published."""
+        possible = [Notice(team, mailbox, subject) for subject in subjects for mailbox in Mailbox]
+        if not possible:
+            return []
+        scores = await self._server.send(("ZMSCORE", of_team(team).outbox, *map(_member, possible)))
+        return [notice for notice, score in zip(possible, scores, strict=True) if score is not None]
+
+    async def overdue(self, older_than_s: float, limit: int) -> list[Notice]:
+        """Give notices that have been waiting for long, one team after the other."""
+        found: list[Notice] = []
+        for team in sorted(member.decode() for member in await self._server.send(("SMEMBERS", TEAMS))):
+            if len(found) >= limit:
+                break
+            call = ScriptCall(scripts.OVERDUE_NOTICES, [of_team(team).outbox], (older_than_s, limit - len(found)))
+            found += notices_from(team, await self._server.run(call))
+        return found
+
+    async def remove(self, notices: Sequence[Notice]) -> None:
+        """Note that they were published."""
+        by_team: dict[str, list[str]] = {}
+        for notice in notices:
+            by_team.setdefault(notice.team, []).append(_member(notice))
+        for team, members in by_team.items():
+            await self._server.send(("ZREM", of_team(team).outbox, *members))
+
+
+def notices_from(team: str, members: Sequence[bytes]) -> list[Notice]:
+    """Read what a script gave of a team's outbox."""
+    parts = [member.decode().partition(" ") for member in members]
+    return [Notice(team, Mailbox(mailbox), subject) for mailbox, _, subject in parts]
+
+
+def _member(notice: Notice) -> str:
+    return f"{notice.mailbox.value} {notice.subject}"
