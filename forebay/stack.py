@@ -54,13 +54,19 @@ async def run_up(settings: Settings, address: Address, on_ready: Callable[[Ready
         ):
             keyring, new_admin_key = _keyring_for_up(settings, process)
             ready = Ready(_url(listener), new_admin_key)
+
+            def all_is_ready() -> None:
+                on_ready(ready)
+                if new_admin_key is not None:  # not before it was shown: nobody could find it out afterwards
+                    _keep(new_admin_key, settings)
+
             async with asyncio.TaskGroup() as everything:
                 watching = everything.create_task(servers.watch())
                 async with asyncio.TaskGroup() as roles:
                     api_is_ready = asyncio.Event()
                     roles.create_task(process.api(connections, keyring, listener, api_is_ready.set))
                     await api_is_ready.wait()  # the workers' libraries take a while to import
-                    roles.create_task(process.worker(connections, lambda: on_ready(ready)))
+                    roles.create_task(process.worker(connections, all_is_ready))
                     roles.create_task(process.scheduler(connections, _nothing))
                     roles.create_task(process.couriers(connections, _nothing))
                 watching.cancel()
@@ -109,10 +115,14 @@ def _keyring_for_up(settings: Settings, process: Process) -> tuple[Keyring, str 
     if kept.exists():
         return AdminKeyring(kept.read_text().strip()), None
     key = f"fb-{secrets.token_urlsafe(32)}"
+    return AdminKeyring(hash_key(key)), key
+
+
+def _keep(key: str, settings: Settings) -> None:
+    kept = Path(settings.data_dir) / ADMIN_KEY_FILE
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.touch(mode=0o600)
     kept.write_text(hash_key(key) + "\n")
-    return AdminKeyring(hash_key(key)), key
 
 
 def _url(listener: socket.socket) -> str:

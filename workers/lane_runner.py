@@ -12,6 +12,7 @@ from workers.executor import Executor
 from workers.intake_keeper import IntakeKeeper
 from workers.lane_switch import LaneSwitch
 from workers.lease import WorkerLease
+from workers.rests import on_the_way_at_most_s
 from workers.room import Room
 
 AFTER_OUTAGE_S: Final = 0.5
@@ -19,9 +20,6 @@ AFTER_OUTAGE_S: Final = 0.5
 
 AFTER_CRASH_S: Final = 0.5
 """Seconds a message that our own code failed on is kept back, so that one that always fails does not spin."""
-
-ON_THE_WAY_AT_MOST_S: Final = 600.0
-"""Seconds after which a job that was taken and has not found capacity is given back, for the broker's sake."""
 
 _LOOKS: Final = 10
 """Looks at those on the way in that time."""
@@ -103,11 +101,13 @@ class LaneRunner:
                 await delivery.give_back()
 
     async def _recall_who_waits_too_long(self, clock: Clock) -> None:
+        look_s = min(map(on_the_way_at_most_s, self._intake.classes)) / _LOOKS
         while True:
-            await clock.sleep(ON_THE_WAY_AT_MOST_S / _LOOKS)
+            await clock.sleep(look_s)
             kept_waiting = self._room.kept_waiting(clock.monotonic())
             for arrival, delivery in self._arrivals.items():
-                if kept_waiting.get(delivery.message.job_id, 0.0) > ON_THE_WAY_AT_MOST_S:
+                waited_s = kept_waiting.get(delivery.message.job_id, 0.0)
+                if waited_s > on_the_way_at_most_s(delivery.queue.job_class):
                     arrival.cancel()
 
 

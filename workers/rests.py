@@ -14,6 +14,9 @@ LONGEST_REST_S: Final = 60.0
 FETCHED_AT_MOST_S: Final = 60.0
 """Seconds for which a message is kept that was fetched and that nobody takes; a short window has less to lose."""
 
+ON_THE_WAY_AT_MOST_S: Final = 600.0
+"""Seconds for which a job that was taken looks for capacity; a short window has less to lose."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Rest:
@@ -70,6 +73,16 @@ def fetched_at_most_s(job_class: JobClass) -> float:
     """
     window = job_class.window
     return FETCHED_AT_MOST_S if window is None else min(FETCHED_AT_MOST_S, window.margin_s / 2)
+
+
+def on_the_way_at_most_s(job_class: JobClass) -> float:
+    """Give the seconds after which a job that was taken and has not found capacity is given back.
+
+    For the broker's sake, which closes the channel of who keeps a message for long; and for a window as in
+    ``fetched_at_most_s``: at the gate it would wait beyond its deadline.
+    """
+    window = job_class.window
+    return ON_THE_WAY_AT_MOST_S if window is None else min(ON_THE_WAY_AT_MOST_S, window.margin_s / 2)
 
 
 def rests_when_untaken(job_class: JobClass) -> bool:

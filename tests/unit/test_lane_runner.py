@@ -17,13 +17,14 @@ from shared.domain.work_queue import Delivery
 from tests.clock import SteppingClock, settle
 from tests.unit.intakes import NotedIntake
 from workers.executor import Executor, Verdict
-from workers.lane_runner import AFTER_OUTAGE_S, ON_THE_WAY_AT_MOST_S, LaneRunner
+from workers.lane_runner import AFTER_OUTAGE_S, LaneRunner
 from workers.lane_switch import LaneSwitch
 from workers.lease import WorkerLease
+from workers.rests import ON_THE_WAY_AT_MOST_S
 from workers.room import PLACES, Room
 
 INTERACTIVE, STANDARD, BULK = JobClass("interactive"), JobClass("standard"), JobClass("bulk")
-DEFERRABLE = JobClass("deferrable.24h")
+DEFERRABLE, SHORT = JobClass("deferrable.24h"), JobClass("deferrable.1h")
 
 
 class Waiting:
@@ -162,6 +163,14 @@ async def test_a_job_that_finds_no_capacity_for_long_is_given_back_for_the_broke
     await running.clock.advance(ON_THE_WAY_AT_MOST_S * 1.2)
     assert running.intake.returned == ["bulk-0"]
     assert list(running.executor.jobs) == ["bulk-1"]
+
+
+async def test_a_job_of_a_window_waits_for_capacity_no_longer_than_half_of_what_is_left_for_its_work(
+    running: Running,
+) -> None:
+    await running.deliver(SHORT, 1)
+    await running.clock.advance(100)
+    assert running.intake.returned == ["deferrable.1h-0"]
 
 
 async def test_what_is_fetched_and_cannot_be_taken_goes_back_before_the_broker_minds(running: Running) -> None:
