@@ -10,7 +10,7 @@ from shared.wire.config_values import Section
 
 def doubts(file: ConfigFile) -> tuple[str, ...]:
     """Name every key that has no effect, by its full path and in the order of the file."""
-    return tuple(_doubts(file, ""))
+    return (*_doubts(file, ""), *_said_twice(file))
 
 
 def is_typo(key: str) -> bool:
@@ -28,6 +28,13 @@ def _doubts(section: Section, path: str) -> Iterator[str]:
         )
     for key in section.model_extra or {}:
         yield from _extra(section, str(key), f"{path}{key}")
+
+
+def _said_twice(file: ConfigFile) -> Iterator[str]:
+    for key in ("num_retries", "allowed_fails"):
+        ours, theirs = getattr(file.router_settings, key), getattr(file.litellm_settings, key)
+        if ours is not None and theirs is not None and ours != theirs:
+            yield f"litellm_settings.{key}: {theirs} has no effect; router_settings.{key} says {ours}, and goes first."
 
 
 def _inside(value: object, path: str) -> Iterator[str]:

@@ -69,7 +69,6 @@ def test_a_deployment_is_left_alone_as_the_settings_say(
     tmp_path: Path, router: dict[str, Any], litellm: dict[str, Any], expected: BreakerPolicy
 ) -> None:
     assert breaker(tmp_path, router, litellm) == expected
-    assert routed(tmp_path, router, litellm).warnings == ()
 
 
 def test_the_documented_off_peak_windows_are_open_at_night_and_on_weekends(tmp_path: Path) -> None:
@@ -152,3 +151,10 @@ def test_a_wrong_value_stops_the_start_with_what_is_allowed(
     tmp_path: Path, section: dict[str, Any], message: str
 ) -> None:
     assert refusal(tmp_path, section) == f"forebay.{message}"
+
+
+@pytest.mark.parametrize("key", ["num_retries", "allowed_fails"])
+def test_what_two_sections_say_differently_is_named_and_the_routers_word_counts(tmp_path: Path, key: str) -> None:
+    [warning] = routed(tmp_path, {key: 1}, {key: 5}).warnings
+    assert warning == f"litellm_settings.{key}: 5 has no effect; router_settings.{key} says 1, and goes first."
+    assert routed(tmp_path, {key: 1}, {key: 1}).warnings == ()
