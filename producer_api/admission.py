@@ -134,7 +134,7 @@ class Admission:
         message = Message(draft.message_of(job.spec), job.spec.id)
         queue = self._backlog.queue_of(job.spec, starts_at, accepted)
         try:
-            await self._parts.queue.publish(queue, message, starts_at - now)
+            await self._parts.queue.publish(queue, message, job.spec.wait_s(now))
         except (Unavailable, Unroutable) as error:
             await self._withdraw(draft)
             return _not_accepted(error)

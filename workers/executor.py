@@ -15,7 +15,7 @@ from shared.domain.catalog import Lane
 from shared.domain.clock import Clock
 from shared.domain.errors import MalformedMessage, StoreUnavailable
 from shared.domain.events import ClaimLost, Emit, JobRetried, MessageBuried
-from shared.domain.job import Envelope, JobSpec, JobStatus, Outcome
+from shared.domain.job import LONGEST_WAIT_S, Envelope, JobSpec, JobStatus, Outcome
 from shared.domain.job_store import Claim, ClaimResult, Finish, JobStore, WorkerLeases
 from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow, JobClass
 from shared.domain.notices import Announcer
@@ -270,7 +270,7 @@ class Executor:
 
     async def _publish_again(self, delay_s: float, delivery: Delivery, spec: JobSpec) -> None:
         queue = spec.queue_again(delivery.queue, self._parts.clock.now() + delay_s, self._parts.windows)
-        await self._parts.queue.publish(queue, delivery.message, delay_s)
+        await self._parts.queue.publish(queue, delivery.message, min(delay_s, LONGEST_WAIT_S))
 
     async def _give_back(self, delivery: Delivery, task: Task, claim: Claim) -> None:
         await self._claims.release(task.envelope.spec, claim, task.attempts)

@@ -39,8 +39,7 @@ class RepublishStrandedJobs:
         for job in stranded:
             spec = decode(job.message).spec
             now = self._clock.now()
-            starts_at = spec.starts_at(now)
-            queue = spec.queue(starts_at, self._windows)
-            await self._queue.publish(queue, Message(job.message, job.job_id), starts_at - now)
+            queue = spec.queue(spec.starts_at(now), self._windows)
+            await self._queue.publish(queue, Message(job.message, job.job_id), spec.wait_s(now))
             await self._store.mark_queued(job.team, [spec])
         return len(stranded)

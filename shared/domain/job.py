@@ -56,6 +56,9 @@ class JobStatus(StrEnum):
         return JobStatus.QUEUED if self is JobStatus.ACCEPTED else self
 
 
+LONGEST_WAIT_S: Final = 3_600.0
+"""Seconds of a delay after which a waiting job is looked at; far less than a record is kept after its end."""
+
 FINAL_STATUSES: Final = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED})
 
 
@@ -129,6 +132,13 @@ class JobSpec:
     def starts_at(self, now: float) -> float:
         """Give the first moment at which the job may run: ``run_at``, or ``now`` if that is over or not set."""
         return max(now, self.run_at or now)
+
+    def wait_s(self, now: float) -> float:
+        """Give the seconds its message is to wait: until it may run, but an hour at most; whoever gets it looks then.
+
+        One that was cancelled goes no further that way: once its time has come, its record might be gone.
+        """
+        return min(self.starts_at(now) - now, LONGEST_WAIT_S)
 
     def due_at(self, windows: Sequence[DeferrableWindow] = DEFERRABLE_WINDOWS) -> float | None:
         """Give the moment up to which the job should be done; None: it is patient without end.

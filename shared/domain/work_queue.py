@@ -5,7 +5,8 @@ What a transport promises:
 - A publish that returned is durable: confirmed by the broker, and some queue took it.
 - A message is delivered to one consumer at a time and stays until it is acknowledged.
 - A message whose consumer is lost is delivered again, within seconds, with ``redelivered`` set.
-- A delayed message arrives in its queue not before its delay is over, whatever other delays wait.
+- A delayed message arrives in its queue when its delay is over, however long that is and whatever other delays
+  wait: not before, and not much more than a second after, while any process consumes.
 - A broker that is away gives ``BrokerUnavailable`` within ``PUBLISH_DEADLINE_S``, and after its
   return everything goes on by itself.
 """
@@ -18,9 +19,6 @@ from shared.domain.lanes import JobClass, Priority, QueueName
 
 PUBLISH_DEADLINE_S: Final = 2.0
 """Seconds after which a publish that is not confirmed has failed."""
-
-LONGEST_DELAY_S: Final = 3_600.0
-"""The highest rung of the delay ladder. Who must wait longer waits again on arrival."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +147,9 @@ class WorkQueue(Protocol):
         ...
 
     async def publish(self, queue: QueueName, message: Message, delay_s: float = 0.0) -> None:
-        """Put a message into a queue, durably; with ``delay_s`` not before that many seconds.
+        """Put a message into a queue, durably; with ``delay_s`` after that many seconds.
 
-        Delays are rounded up to the next rung of the ladder, or cut to ``LONGEST_DELAY_S``.
+        Any delay is kept, to within about two seconds; it may be rounded up to whole seconds.
 
         Raises:
             BrokerUnavailable: not confirmed within ``PUBLISH_DEADLINE_S``. The message may or may not be there.

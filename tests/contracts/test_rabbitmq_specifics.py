@@ -9,7 +9,17 @@ import pytest
 from aio_pika.abc import AbstractChannel
 
 from shared.adapters.rabbitmq.connection import BrokerConnection
-from shared.adapters.rabbitmq.names import DEAD, REQUESTS, delay_name, queue_name, queues_of, routing_key
+from shared.adapters.rabbitmq.names import (
+    DEAD,
+    HOPS,
+    JOB_ID,
+    LEFT,
+    REQUESTS,
+    delay_name,
+    queue_name,
+    queues_of,
+    routing_key,
+)
 from shared.adapters.rabbitmq.work_queue import RabbitMQWorkQueue
 from shared.domain.clock import SystemClock
 from shared.domain.errors import BrokerUnavailable, ConfigurationError, NotFound
@@ -20,6 +30,9 @@ from tests.contracts.test_work_queue import STANDARD, take, take_all, until_dept
 from tests.contracts.transports import RabbitMQTransport, Transport, ignore
 from tests.eventually import eventually
 from tests.servers.rabbitmq import RestartableRabbitMQ
+
+THAT_OF_THE_HOPS = 1
+"""A channel: who consumes anything consumes the hops as well."""
 
 
 @pytest.fixture
@@ -87,6 +100,43 @@ async def test_a_lost_dead_letter_queue_is_made_again_by_the_next_burial(
     await own.clean_up(lane)
 
 
+async def test_a_hop_waits_for_somebody_who_consumes(restartable_rabbitmq: RestartableRabbitMQ, lane: str) -> None:
+    own = RabbitMQTransport(restartable_rabbitmq.url)  # others consume the hops of a shared one
+    name = QueueName(lane, STANDARD)
+    async with own.connected() as queue, own.connected() as worker:
+        await queue.declare([lane])
+        await queue.publish(name, Message(b"", "job_1"), delay_s=3)
+        await until_depth(queue, HOPS, QueueDepth(1, 0))
+        assert (await take_all(worker.intake(lane, DEFAULT_WEIGHTS, 10), 1))[0].message.job_id == "job_1"
+        await until_depth(queue, HOPS, QueueDepth(0, 0))
+    await own.clean_up(lane)
+
+
+async def test_a_hop_that_finds_no_rung_has_it_made_again(restartable_rabbitmq: RestartableRabbitMQ, lane: str) -> None:
+    own = RabbitMQTransport(restartable_rabbitmq.url)
+    async with own.connected() as queue, own.connected() as worker:
+        await queue.declare([lane])
+        async with await aio_pika.connect(restartable_rabbitmq.url) as connection, connection.channel() as channel:
+            await queue.publish(QueueName(lane, STANDARD), Message(b"", "job_1"), delay_s=3)
+            await channel.queue_delete(delay_name(1))
+        assert (await take_all(worker.intake(lane, DEFAULT_WEIGHTS, 10), 1))[0].message.job_id == "job_1"
+    await own.clean_up(lane)
+
+
+async def test_what_a_stranger_put_among_the_hops_is_a_dead_letter(
+    queue: WorkQueue, channel: AbstractChannel, lane: str
+) -> None:
+    queue.intake(lane, DEFAULT_WEIGHTS, 10)
+    strange = aio_pika.Message(b"?", headers={JOB_ID: f"job_1 of {lane}", LEFT: "soon"})
+    await channel.default_exchange.publish(strange, queue_name(HOPS))
+
+    async def ours() -> list[DeadLetter]:
+        return [letter for letter in await queue.dead_letters(1_000) if letter.message.job_id.endswith(lane)]
+
+    (letter,) = await eventually(ours)
+    assert "forebay.hops" in letter.reason
+
+
 async def test_a_consumer_that_the_broker_cancelled_comes_back(
     queue: WorkQueue, channel: AbstractChannel, lane: str
 ) -> None:
@@ -152,13 +202,13 @@ async def test_the_depth_of_a_queue_that_does_not_exist_is_an_error(queue: WorkQ
 async def test_pausing_again_and_again_uses_the_same_channel_numbers(queue: WorkQueue, lane: str) -> None:
     intakes = [queue.intake(lane, DEFAULT_WEIGHTS, 1) for _ in range(2)]
     consumers = len(queues_of(lane))
-    await until_channels(queue, 2 * consumers)
+    await until_channels(queue, 2 * consumers + THAT_OF_THE_HOPS)
     for number in range(12):
         await intakes[number % 2].pause()
-        await until_channels(queue, consumers)
+        await until_channels(queue, consumers + THAT_OF_THE_HOPS)
         await intakes[number % 2].resume()
-        await until_channels(queue, 2 * consumers)
-    assert open_channels(queue) == set(range(1, 2 * consumers + 1))
+        await until_channels(queue, 2 * consumers + THAT_OF_THE_HOPS)
+    assert open_channels(queue) == set(range(1, 2 * consumers + THAT_OF_THE_HOPS + 1))
     await queue.publish(QueueName(lane, STANDARD), Message(b"", "job_1"))
     await until_fetched(queue, QueueName(lane, STANDARD))
 
@@ -188,7 +238,7 @@ async def test_a_consumer_whose_queue_cannot_be_made_again_says_so_and_comes_bac
     await queue.open()
     await queue.declare([own.lane, other.lane])
     intake = queue.intake(lane, DEFAULT_WEIGHTS, 10)
-    await until_channels(queue, len(queues_of(lane)))
+    await until_channels(queue, len(queues_of(lane)) + THAT_OF_THE_HOPS)
     await channel.queue_delete(queue_name(other))
     foreign = await channel.declare_queue(queue_name(other), durable=True)
     await channel.queue_delete(queue_name(own))

@@ -172,6 +172,20 @@ async def test_a_long_delay_holds_back_no_short_one_and_neither_ends_early(queue
     assert arrived["job_long"] >= 3.5
 
 
+async def test_a_delay_between_two_rungs_of_the_ladder_is_kept(queue: WorkQueue, another: WorkQueue, lane: str) -> None:
+    clock = SystemClock()
+    name = QueueName(lane, STANDARD)
+    message = Message(b"\x00 body", "job_1", {"traceparent": "00-ab-cd-01"})
+    intake = queue.intake(lane, DEFAULT_WEIGHTS, 10)
+    began = clock.monotonic()
+    await another.publish(name, message, delay_s=3)
+    delivery = await take(intake)
+    assert 3 <= clock.monotonic() - began < 5
+    assert (delivery.message, delivery.queue, delivery.redelivered) == (message, name, False)
+    await delivery.ack()
+    await until_depth(queue, name, QueueDepth(0, 0))
+
+
 async def test_a_delay_of_an_hour_holds_back_none_of_a_second(queue: WorkQueue, lane: str) -> None:
     """Row 9: mixed delays would end only at the head of one queue."""
     name = QueueName(lane, STANDARD)

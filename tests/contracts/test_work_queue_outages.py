@@ -117,7 +117,7 @@ async def test_a_killed_broker_loses_no_message_and_everything_goes_on(restartab
         intake = consumer.intake(lane, DEFAULT_WEIGHTS, 10)
         before = numbered(50)
         await publish_all(publisher, name, before)
-        await publisher.publish(delayed, Message(b"", "job_delayed"), delay_s=1)
+        await publisher.publish(delayed, Message(b"", "job_delayed"), delay_s=3)
         held = await take(intake)
         await restartable.kill()
         with pytest.raises(BrokerUnavailable):

@@ -2,10 +2,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from shared.adapters.rabbitmq.names import DEAD, RUNGS, delay_name, queue_name, routing_key, rung_for
+from shared.adapters.rabbitmq.names import DEAD, HOPS, RUNGS, delay_name, queue_name, routing_key
 from shared.domain.errors import ConfigurationError
-from shared.domain.lanes import CLASSES, JobClass, QueueName
-from shared.domain.work_queue import LONGEST_DELAY_S
+from shared.domain.lanes import CLASSES, JobClass, Mailbox, QueueName
 
 lanes = st.text(min_size=1, max_size=60)
 queues = st.builds(QueueName, lane=lanes, job_class=st.sampled_from(CLASSES))
@@ -44,17 +43,12 @@ def test_a_lane_whose_name_cannot_be_a_queues_is_refused_for_all_classes(lane: s
             queue_name(QueueName(lane, job_class))
 
 
-@given(delay_s=st.floats(min_value=0.001, max_value=10_000))
-def test_a_delay_is_rounded_up_to_a_rung_or_cut_to_the_longest(delay_s: float) -> None:
-    rung = rung_for(delay_s)
-    assert rung >= delay_s or rung == LONGEST_DELAY_S
-    assert all(shorter < delay_s for shorter in RUNGS if shorter < rung)
-
-
 def test_the_names_are_those_of_the_contract() -> None:
     assert DEAD == "forebay.dead"
     assert delay_name(RUNGS[0]) == "forebay.delay.1"
     assert delay_name(RUNGS[-1]) == "forebay.delay.3600"
+    assert queue_name(HOPS) == routing_key(HOPS) == "forebay.hops"
+    assert [queue_name(mailbox.queue) for mailbox in Mailbox] == ["forebay.webhooks", "forebay.replies"]
 
 
 def _fits(queue: QueueName) -> bool:

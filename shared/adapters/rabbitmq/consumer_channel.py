@@ -11,7 +11,7 @@ from pamqp.commands import Basic
 
 from shared.adapters.rabbitmq.broker_errors import lost_broker_is_unavailable
 from shared.adapters.rabbitmq.connection import BrokerConnection
-from shared.adapters.rabbitmq.message_format import message_in
+from shared.adapters.rabbitmq.message_format import Onward, message_in, onward_in
 from shared.adapters.rabbitmq.names import queue_name
 from shared.domain.errors import BrokerUnavailable
 from shared.domain.lanes import QueueName
@@ -26,6 +26,7 @@ class RabbitMQDelivery:
     def __init__(self, delivered: DeliveredMessage, queue: QueueName, origin: "ConsumerChannel") -> None:
         """``origin`` is where it is settled."""
         self.message: Message = message_in(delivered)
+        self.onward: Onward | None = onward_in(delivered)
         self.queue = queue
         self.redelivered = bool(delivered.redelivered)
         self.tag = delivered.delivery_tag or 0

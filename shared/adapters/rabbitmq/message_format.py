@@ -1,25 +1,35 @@
 """A message as AMQP carries it: the body untouched, the job's id and the headers as AMQP headers."""
 
 import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
 from pamqp.common import FieldTable
 
-from shared.adapters.rabbitmq.names import JOB_ID, REASON
+from shared.adapters.rabbitmq.names import JOB_ID, LEFT, QUEUE_KEY, REASON
 from shared.domain.work_queue import DeadLetter, Message
 
 _PERSISTENT: Final = 2
-_LONGEST_REASON: Final = 1_000
 _NOT_ITS_OWN: Final = ("forebay-", "x-")
 
 
-def properties_of(message: Message, reason: str | None = None) -> Basic.Properties:
-    """Give the properties of one publish. Each call makes a new ``message_id``: a repeated one can hang a publish."""
-    headers: FieldTable = {**message.headers, JOB_ID: message.job_id}
-    if reason is not None:
-        headers[REASON] = reason[:_LONGEST_REASON]
+@dataclass(frozen=True, slots=True)
+class Onward:
+    """The rest of a message's way: seconds to wait, and the routing key of the queue it is for."""
+
+    key: str
+    left_s: int
+
+
+def properties_of(message: Message, marks: Mapping[str, str]) -> Basic.Properties:
+    """Give the properties of one publish; ``marks`` are the transport's own headers.
+
+    Each call makes a new ``message_id``: a repeated one can hang a publish.
+    """
+    headers: FieldTable = {**message.headers, **marks, JOB_ID: message.job_id}
     return Basic.Properties(
         content_type="application/json",
         delivery_mode=_PERSISTENT,
@@ -33,6 +43,13 @@ def message_in(delivered: DeliveredMessage) -> Message:
     headers = delivered.header.properties.headers or {}
     own = {name: str(value) for name, value in headers.items() if not name.startswith(_NOT_ITS_OWN)}
     return Message(body=delivered.body, job_id=str(headers.get(JOB_ID, "")), headers=own)
+
+
+def onward_in(delivered: DeliveredMessage) -> Onward | None:
+    """Give the rest of a message's way; None: it has arrived, or says nothing that can be read."""
+    headers = delivered.header.properties.headers or {}
+    key, left = str(headers.get(QUEUE_KEY, "")), str(headers.get(LEFT, ""))
+    return Onward(key, int(left)) if key and left.isdecimal() and left.isascii() else None
 
 
 def dead_letter_in(delivered: DeliveredMessage) -> DeadLetter:

@@ -5,7 +5,7 @@ from typing import Final
 from urllib.parse import quote
 
 from shared.domain.errors import ConfigurationError
-from shared.domain.lanes import CLASSES, DEFERRABLE_WINDOWS, MAILBOXES, DeferrableWindow, QueueName, classes_of
+from shared.domain.lanes import CLASSES, DEFERRABLE_WINDOWS, MAIL, MAILBOXES, DeferrableWindow, QueueName, classes_of
 
 REQUESTS: Final = "forebay.requests"
 """The topic exchange in front of all work queues."""
@@ -13,12 +13,19 @@ REQUESTS: Final = "forebay.requests"
 DEAD: Final = "forebay.dead"
 """The dead-letter queue; it is reached through the default exchange."""
 
+HOPS: Final = QueueName("forebay.hops", MAIL)
+"""Where messages arrive whose delay is longer than the rung they waited in. A model's queues are named otherwise."""
+
 RUNGS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 3600)
 """The delay ladder, in seconds."""
 
 JOB_ID: Final = "forebay-job-id"
 REASON: Final = "forebay-reason"
+LEFT: Final = "forebay-left"
+QUEUE_KEY: Final = "forebay-queue-key"
 """Headers of ours. Names that begin with ``forebay-`` or ``x-`` are not a message's own."""
+
+_BY_THEIR_OWN_NAME: Final = MAILBOXES | {HOPS.lane}
 
 _KEPT: Final = "/:@+,=!$&'()"
 _ROOM: Final = 255 - max(len(f"{REQUESTS}..{job_class.name}") for job_class in CLASSES)
@@ -26,17 +33,17 @@ _ROOM: Final = 255 - max(len(f"{REQUESTS}..{job_class.name}") for job_class in C
 
 
 def queue_name(queue: QueueName) -> str:
-    """Give the queue of one class of one lane: ``forebay.requests.<lane>.<class>``; a mailbox bears its own name.
+    """Give the queue of one class of one lane: ``forebay.requests.<lane>.<class>``; a mailbox and the hops bear their own.
 
     Raises:
         ConfigurationError: the lane's name is empty, or too long for a name in AMQP (255 bytes).
     """
-    return queue.lane if queue.lane in MAILBOXES else f"{REQUESTS}.{routing_key(queue)}"
+    return queue.lane if queue.lane in _BY_THEIR_OWN_NAME else f"{REQUESTS}.{routing_key(queue)}"
 
 
 def routing_key(queue: QueueName) -> str:
     """Give the key that leads from the exchange to this queue alone: ``<lane>.<class>``. Raises as ``queue_name``."""
-    if queue.lane in MAILBOXES:
+    if queue.lane in _BY_THEIR_OWN_NAME:
         return queue.lane
     return f"{_escaped(queue.lane)}.{queue.job_class.name}"
 
@@ -49,11 +56,6 @@ def queues_of(lane: str, windows: Sequence[DeferrableWindow] = DEFERRABLE_WINDOW
 def delay_name(seconds: int) -> str:
     """Give the name of a rung of the delay ladder; its exchange and its queue share it."""
     return f"forebay.delay.{seconds}"
-
-
-def rung_for(delay_s: float) -> int:
-    """Give the shortest rung that is not shorter than the delay, or the longest of all."""
-    return next((rung for rung in RUNGS if rung >= delay_s), RUNGS[-1])
 
 
 def _escaped(lane: str) -> str:

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Final
 
 from aio_pika.exceptions import ChannelNotFoundEntity, PublishError
@@ -17,6 +18,7 @@ from shared.domain.errors import BrokerUnavailable, Unroutable
 from shared.domain.work_queue import PUBLISH_DEADLINE_S, Message
 
 _PAUSE_S: Final = 0.05
+_NO_MARKS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Publisher:
@@ -44,9 +46,10 @@ class Publisher:
             unconfirmed = f"The message broker did not confirm within {PUBLISH_DEADLINE_S:g} s"
             raise BrokerUnavailable(f"{unconfirmed}: {self._connection.trouble}.") from None
 
-    async def publish(self, exchange: str, key: str, message: Message, reason: str | None = None) -> None:
+    async def publish(self, exchange: str, key: str, message: Message, marks: Mapping[str, str] = _NO_MARKS) -> None:
         """Return when the broker has the message, durably, in at least one queue. To be called within ``deadline``.
 
+        ``marks``: headers of ours that the message carries besides its own.
         A lost connection is waited for, and the message sent again, until then; so a message whose
         confirmation was lost may arrive twice.
 
@@ -55,11 +58,11 @@ class Publisher:
         """
         while True:
             try:
-                return await self._attempt(exchange, key, message, reason)
+                return await self._attempt(exchange, key, message, marks)
             except BrokerUnavailable:
                 await self._clock.sleep(_PAUSE_S)
 
-    async def _attempt(self, exchange: str, key: str, message: Message, reason: str | None) -> None:
+    async def _attempt(self, exchange: str, key: str, message: Message, marks: Mapping[str, str]) -> None:
         with lost_broker_is_unavailable():
             channel = await self._open_channel()
             self._on_their_way[channel] += 1
@@ -68,7 +71,7 @@ class Publisher:
                     message.body,
                     exchange=exchange,
                     routing_key=key,
-                    properties=properties_of(message, reason),
+                    properties=properties_of(message, marks),
                     mandatory=True,
                     wait=False,  # type: ignore[call-arg]  # the channel takes it, its interface does not say so
                 )

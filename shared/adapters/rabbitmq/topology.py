@@ -32,6 +32,7 @@ from pamqp.common import FieldTable
 from shared.adapters.rabbitmq.connection import BrokerConnection
 from shared.adapters.rabbitmq.names import (
     DEAD,
+    HOPS,
     REQUESTS,
     RUNGS,
     delay_name,
@@ -73,8 +74,8 @@ class Topology:
         return queues_of(lane, self._windows)
 
     def knows(self, lane: str) -> bool:
-        """Whether this process declared the lane."""
-        return lane in self._lanes
+        """Whether this process declared the lane; the hops belong to every one."""
+        return lane in self._lanes or lane == HOPS.lane
 
     async def declare(self, lanes: Iterable[str]) -> None:
         """Make what is missing: the exchange, the ladder, the dead letters and the lanes' queues.
@@ -137,6 +138,7 @@ class Topology:
 async def _declare_common(channel: AbstractChannel) -> None:
     await channel.exchange_declare(REQUESTS, exchange_type="topic", durable=True)
     await _declare_queue(channel, DEAD, {})
+    await _declare_queues(channel, [HOPS])
     for seconds in RUNGS:
         name = delay_name(seconds)
         await channel.exchange_declare(name, exchange_type="fanout", durable=True)

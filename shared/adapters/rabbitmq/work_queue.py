@@ -8,9 +8,10 @@ from aio_pika.exceptions import ChannelNotFoundEntity
 from pamqp.commands import Basic
 
 from shared.adapters.rabbitmq.connection import BrokerConnection
+from shared.adapters.rabbitmq.delays import Delays
 from shared.adapters.rabbitmq.intake import RabbitMQIntake
 from shared.adapters.rabbitmq.message_format import dead_letter_in
-from shared.adapters.rabbitmq.names import DEAD, REQUESTS, delay_name, queue_name, routing_key, rung_for
+from shared.adapters.rabbitmq.names import DEAD, REASON, REQUESTS, queue_name, routing_key
 from shared.adapters.rabbitmq.publisher import Publisher
 from shared.adapters.rabbitmq.topology import Topology
 from shared.domain.clock import Clock
@@ -21,6 +22,7 @@ from shared.domain.turns import Turns
 from shared.domain.work_queue import PUBLISH_DEADLINE_S, DeadLetter, Intake, Message, QueueDepth
 
 _SHOW_DEADLINE_S: Final = 30.0
+_LONGEST_REASON: Final = 1_000
 
 
 class RabbitMQWorkQueue:
@@ -39,6 +41,7 @@ class RabbitMQWorkQueue:
         self._consuming = BrokerConnection(url, "consuming", clock, emit)
         self._publisher = Publisher(self._publishing, clock)
         self._topology = Topology(self._consuming, windows)
+        self._delays = Delays(self._publisher, self._consuming, self._topology, clock)
         self._intakes: list[RabbitMQIntake] = []
 
     async def open(self) -> None:
@@ -51,7 +54,7 @@ class RabbitMQWorkQueue:
 
     async def close(self) -> None:
         """Give back what was not taken, then disconnect; what was taken and not acknowledged is delivered again."""
-        await asyncio.gather(*(intake.close() for intake in self._intakes))
+        await asyncio.gather(*(intake.close() for intake in self._intakes), self._delays.close())
         await self._publishing.close()
         await self._consuming.close()
 
@@ -84,12 +87,13 @@ class RabbitMQWorkQueue:
         If that queue is gone, it is made again.
         """
         version = self._topology.version
+        marks = {REASON: reason[:_LONGEST_REASON]}
         async with self._publisher.deadline():
             try:
-                await self._publisher.publish("", DEAD, message, reason)
+                await self._publisher.publish("", DEAD, message, marks)
             except Unroutable:
                 await self._topology.restore(version)
-                await self._publisher.publish("", DEAD, message, reason)
+                await self._publisher.publish("", DEAD, message, marks)
 
     async def dead_letters(self, limit: int) -> list[DeadLetter]:
         """Show up to ``limit`` of the oldest dead letters; they stay where they are.
@@ -128,9 +132,13 @@ class RabbitMQWorkQueue:
         return QueueDepth(ready=declared.message_count or 0, unacknowledged=unacknowledged)
 
     def intake(self, lane: str, weights: Mapping[Priority, int], prefetch: int) -> Intake:
-        """Begin to consume a lane; up to ``prefetch`` messages of each class are held here, taken ones included."""
+        """Begin to consume a lane; up to ``prefetch`` messages of each class are held here, taken ones included.
+
+        A process that consumes anything also sends on what waits longer than one rung of the ladder.
+        """
         intake = RabbitMQIntake(lane, Turns(weights), prefetch, self._consuming, self._topology, self._clock)
         self._intakes.append(intake)
+        self._delays.start()
         return intake
 
     async def _publish(self, queue: QueueName, message: Message, delay_s: float) -> None:
@@ -138,4 +146,4 @@ class RabbitMQWorkQueue:
             await self._publisher.publish(REQUESTS, routing_key(queue), message)
         else:
             await self._topology.find(queue)
-            await self._publisher.publish(delay_name(rung_for(delay_s)), routing_key(queue), message)
+            await self._delays.send(routing_key(queue), message, delay_s)

@@ -15,7 +15,7 @@ from shared.adapters.streams.topology import Topology
 from shared.domain.clock import Clock
 from shared.domain.errors import BrokerUnavailable, Unroutable
 from shared.domain.lanes import QueueName
-from shared.domain.work_queue import LONGEST_DELAY_S, PUBLISH_DEADLINE_S, Message
+from shared.domain.work_queue import PUBLISH_DEADLINE_S, Message
 
 _RECEIPT_LIFETIME_MS: Final = 60_000
 
@@ -67,7 +67,7 @@ class Publisher:
 
         If the stream of a lane declared here is gone, it is made again.
         """
-        delay_ms = math.ceil(max(0.0, min(delay_s, LONGEST_DELAY_S)) * 1_000)
+        delay_ms = math.ceil(max(0.0, delay_s) * 1_000)
         parcel = Parcel(queue_stream(queue), message, delay_ms)
         async with _deadline():
             if not await self._batcher.submit(parcel):
