@@ -145,7 +145,9 @@ MAIL: Final = JobClass(Priority.STANDARD)
 """The class of what waits in a mailbox."""
 
 MAILBOXES: Final = frozenset(mailbox.value for mailbox in Mailbox)
-"""The names that no model may have."""
+
+OURS: Final = "forebay."
+"""How the names of our own queues begin, those of the mailboxes among them. No model's name may."""
 
 
 def class_for(

@@ -6,6 +6,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from shared.domain.errors import ConfigurationError
+from shared.domain.lanes import OURS
 from shared.domain.routing import OPENAI_API_BASE, ClientKind, ConfiguredLimits, Deployment
 from shared.domain.usage import Price
 from shared.wire.config_doubts import is_typo
@@ -29,9 +30,13 @@ def deployments(file: ConfigFile, environment: Mapping[str, str]) -> tuple[Confi
     """Give a deployment for each entry whose name is not a pattern.
 
     Raises:
-        ConfigurationError: an id twice, half a price, no address, a variable that is not set.
+        ConfigurationError: a name like our own queues', an id twice, half a price, no address, a variable that is not set.
     """
     entries = [(index, entry) for index, entry in enumerate(file.model_list) if not is_pattern(entry)]
+    for index, entry in entries:
+        if entry.model_name.startswith(OURS):
+            allowed = f"a name that does not begin with '{OURS}', as those of our own queues do"
+            raise ConfigurationError(f"model_list[{index}].model_name", entry.model_name, allowed)
     ids = _ids([(f"model_list[{index}]", entry) for index, entry in entries])
     weights = _weights([entry for _, entry in entries])
     timeout_s = file.router_settings.timeout or file.litellm_settings.request_timeout or DEFAULT_TIMEOUT_S

@@ -27,6 +27,10 @@ def refusal(folder: Path, document: dict[str, Any], environment: dict[str, str] 
         ),
         ({"forebay": {"surplus_after": 0}}, "forebay.surplus_after: found 0; allowed: at least 1"),
         ({"forebay": {"backlog": {"max_jobs": 0}}}, "forebay.backlog.max_jobs: found 0; allowed: at least 1"),
+        (
+            {"model_list": [entry(), {**entry(), "model_name": "forebay.webhooks"}]},
+            "model_list[1].model_name: found 'forebay.webhooks'; allowed: a name that does not begin with 'forebay.', as those of our own queues do",
+        ),
         ({"model_list": [entry(rpm=-1)]}, "model_list[0].litellm_params.rpm: found -1; allowed: at least 0"),
         (
             {"model_list": [entry(rpm="many")]},
