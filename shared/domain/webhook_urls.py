@@ -60,12 +60,14 @@ def target_of(url: str) -> Target:
     if len(url) > LONGEST_URL:
         raise ValueError(f"it has {len(url)} characters; allowed: at most {LONGEST_URL}.")
     if " " in url or "\\" in url or not url.isprintable():
-        raise ValueError("it has a space, a backslash or a control character; write such percent-encoded.")
+        raise ValueError("it has a space, a backslash or a control character; allowed: such percent-encoded.")
     if "#" in url:
-        raise ValueError("it has a fragment (`#`), which no server gets to see; leave it out.")
+        raise ValueError("it has a fragment (`#`), which no server gets to see; allowed: a URL without.")
     scheme, authority = _scheme_and_authority(url)
     if "@" in authority:
-        raise ValueError("it has a user or a password (`@`); leave them out: a signature proves who it is that sends.")
+        raise ValueError(
+            "it has a user or a password (`@`); allowed: a URL without, since a signature proves who sends."
+        )
     found = _AUTHORITY.fullmatch(authority)
     if found is None:
         raise ValueError("its host or port cannot be read; allowed: a name, an IPv4 address, or an IPv6 address in [].")
@@ -122,7 +124,7 @@ def _scheme_and_authority(url: str) -> tuple[str, str]:
     try:
         parts = urlsplit(url)
     except ValueError:
-        raise ValueError("it cannot be read as a URL.") from None
+        raise ValueError("it cannot be read; allowed: an absolute URL such as `https://example.com/hook`.") from None
     if parts.scheme not in _DEFAULT_PORTS or not parts.netloc:
         raise ValueError("it is no absolute URL; allowed: one such as `https://example.com/hook`.")
     return parts.scheme, parts.netloc
@@ -149,11 +151,13 @@ def _ipv4(host: str) -> IPv4Address | None:
 
 def _ipv6(host: str) -> IPv6Address:
     if "%" in host:
-        raise ValueError("its address has a scope (`%`), so it is not public.")
+        raise ValueError("its address has a scope (`%`); allowed: addresses without, which are public.")
     try:
         return IPv6Address(host)
     except ValueError:
-        raise ValueError(f"its host `[{_quoted(host)}]` is no IPv6 address.") from None
+        raise ValueError(
+            f"its host `[{_quoted(host)}]` is no IPv6 address; allowed: one such as `[2001:db8::1]`."
+        ) from None
 
 
 def _quoted(host: str) -> str:

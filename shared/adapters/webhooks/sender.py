@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from types import SimpleNamespace
 from typing import Final
 from urllib.parse import quote
 
@@ -61,7 +62,8 @@ class HttpWebhookSender:
         try:
             check_webhook_url(url, self._allowed, "url")
             async with asyncio.timeout(self._timeout_s):
-                await self._post(url, body, headers, answer)
+                while not await self._post(url, body, headers, answer):
+                    pass
             problem = None
         except InvalidInput as error:
             problem = error.message
@@ -78,15 +80,21 @@ class HttpWebhookSender:
             await pool.session.close()
             await pool.gate.close()
 
-    async def _post(self, url: str, body: bytes, headers: Mapping[str, str], answer: "_Answer") -> None:
+    async def _post(self, url: str, body: bytes, headers: Mapping[str, str], answer: "_Answer") -> bool:
+        """Send once. False: the connection was one kept from before, and the receiver had hung up on it."""
         exact = URL(quote(url, safe=_PRINTABLE), encoded=True)
         session = self._pool(is_encrypted=exact.scheme == "https").session
-        async with session.post(exact, data=body, headers=headers, allow_redirects=False) as response:
-            answer.status = response.status
-            answer.retry_after_s = read_wait_s({name.lower(): value for name, value in response.headers.items()}, "")
-            left = MOST_OF_AN_ANSWER
-            while left > 0 and (piece := await response.content.read(min(left, _READ_AT_ONCE))):
-                left -= len(piece)
+        answer.is_on_a_kept_connection = False
+        try:
+            async with session.post(
+                exact, data=body, headers=headers, allow_redirects=False, trace_request_ctx=answer
+            ) as response:
+                await answer.read(response)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            if answer.is_on_a_kept_connection and answer.status is None:
+                return False
+            raise
+        return True
 
     def _pool(self, *, is_encrypted: bool) -> "_Pool":
         if is_encrypted not in self._pools:
@@ -100,6 +108,14 @@ class _Answer:
 
     status: int | None = None
     retry_after_s: float | None = None
+    is_on_a_kept_connection: bool = False
+
+    async def read(self, response: aiohttp.ClientResponse) -> None:
+        self.status = response.status
+        self.retry_after_s = read_wait_s({name.lower(): value for name, value in response.headers.items()}, "")
+        left = MOST_OF_AN_ANSWER
+        while left > 0 and (piece := await response.content.read(min(left, _READ_AT_ONCE))):
+            left -= len(piece)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +124,12 @@ class _Pool:
 
     session: aiohttp.ClientSession
     gate: Gate
+
+
+async def _note_a_kept_connection(
+    _session: aiohttp.ClientSession, context: SimpleNamespace, _: aiohttp.TraceConnectionReuseconnParams
+) -> None:
+    context.trace_request_ctx.is_on_a_kept_connection = True
 
 
 def _pool(gate: Gate) -> _Pool:
@@ -119,7 +141,10 @@ def _pool(gate: Gate) -> _Pool:
         keepalive_timeout=_KEPT_ALIVE_S,
         ssl=ssl.create_default_context(),
     )
+    tracing = aiohttp.TraceConfig()
+    tracing.on_connection_reuseconn.append(_note_a_kept_connection)
     session = aiohttp.ClientSession(
+        trace_configs=[tracing],
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),
