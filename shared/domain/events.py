@@ -136,6 +136,27 @@ class LaneSwitched(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookAttempted(Event):
+    """An attempt to deliver a webhook ended. ``status``: the receiver's; None: it gave none. ``problem``: what went wrong."""
+
+    delivery_id: str
+    event_type: str
+    number: int
+    status: int | None
+    problem: str | None
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointDisabled(Event):
+    """Nothing is sent to a team's webhook endpoint any more, until the team enables it again."""
+
+    team: str
+    endpoint_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ServerLost(Event):
     """The broker or the store cannot be reached."""
 

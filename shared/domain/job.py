@@ -241,7 +241,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as the store knows it. ``sequence``: of its end among all events of the team; rises with time."""
+    """A job as the store knows it.
+
+    sequence: of its end among all events of the team; rises with time.
+    revivals: how often it was started anew after its end.
+    """
 
     spec: JobSpec
     status: JobStatus
@@ -250,3 +254,4 @@ class Job:
     finished_at: float | None = None
     outcome: Outcome | None = None
     sequence: int | None = None
+    revivals: int = 0

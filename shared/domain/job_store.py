@@ -134,6 +134,7 @@ class Batch:
     is_open: its lines are still coming in, so ``total`` may grow.
     webhook: a URL that gets an event when it is finished, beside the team's endpoints.
     sequence: of that event among all of the team; rises with time.
+    reopened: how often it was finished before, because an upload that was cut went on.
     """
 
     id: str
@@ -149,6 +150,7 @@ class Batch:
     finished_at: float | None = None
     webhook: str | None = None
     sequence: int | None = None
+    reopened: int = 0
 
     @property
     def finished(self) -> int:

@@ -106,4 +106,5 @@ def batch_from(values: Mapping[bytes, bytes] | Sequence[bytes]) -> Batch | None:
         finished_at=float(text["finished_at"]) if "finished_at" in text else None,
         webhook=text.get("webhook") or None,
         sequence=int(text["sequence"]) if "sequence" in text else None,
+        reopened=int(text.get("reopened", 0)),
     )

@@ -81,6 +81,38 @@ class TeamKeys:
         """A hash: ``endpoints``, how many webhook endpoints are enabled; ``sequence``, the number of the last event."""
         return f"{self.prefix}events"
 
+    @property
+    def webhook_endpoints(self) -> str:
+        """A sorted set of the ids of the team's webhook endpoints, all with score 0."""
+        return f"{self.prefix}webhook-endpoints"
+
+    def webhook_endpoint(self, endpoint_id: str) -> str:
+        """A hash: the endpoint's record."""
+        return f"{self.prefix}webhook-endpoint:{endpoint_id}"
+
+    @property
+    def webhook_secret(self) -> str:
+        """A hash: the secret that signs webhooks which are named on jobs, and the one before it."""
+        return f"{self.prefix}webhook-secret"
+
+    @property
+    def deliveries(self) -> str:
+        """A sorted set of the ids of webhook deliveries, all with score 0, so that it is in the order of the ids."""
+        return f"{self.prefix}deliveries"
+
+    @property
+    def expiring_deliveries(self) -> str:
+        """A sorted set of the ids of webhook deliveries, by the moment at which they are forgotten."""
+        return f"{self.prefix}expiring-deliveries"
+
+    def delivery(self, delivery_id: str) -> str:
+        """A hash: the delivery's record."""
+        return f"{self.prefix}delivery:{delivery_id}"
+
+    def deliveries_of(self, subject: str) -> str:
+        """As ``deliveries``, for the events of one job or batch."""
+        return f"{self.prefix}deliveries-of:{subject}"
+
     def idempotency(self, key: str) -> str:
         """A hash: the job that a client's idempotency key stands for. Hashed, because clients choose the length."""
         return f"{self.prefix}idempotency:{_digest(key)}"

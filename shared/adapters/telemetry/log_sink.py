@@ -18,6 +18,7 @@ from shared.domain.events import (
     DutyFailed,
     DutyRan,
     Emit,
+    EndpointDisabled,
     Event,
     FellBack,
     JobAccepted,
@@ -25,6 +26,7 @@ from shared.domain.events import (
     MessageBuried,
     MessagesReturned,
     ServerLost,
+    WebhookAttempted,
 )
 
 _LEVELS: Final[dict[type[Event], int]] = {
@@ -36,12 +38,14 @@ _LEVELS: Final[dict[type[Event], int]] = {
     ConfigurationDoubt: logging.WARNING,
     DutyFailed: logging.WARNING,
     DutyRan: logging.DEBUG,
+    EndpointDisabled: logging.WARNING,
     FellBack: logging.DEBUG,
     JobAccepted: logging.DEBUG,
     JobFinished: logging.DEBUG,
     MessageBuried: logging.WARNING,
     MessagesReturned: logging.DEBUG,
     ServerLost: logging.ERROR,
+    WebhookAttempted: logging.DEBUG,
 }
 """Everything else is information."""
 

@@ -14,11 +14,14 @@ from shared.adapters.redis import scripts
 from shared.adapters.redis.allowances import RedisAllowances
 from shared.adapters.redis.answer_cache import RedisAnswerCache
 from shared.adapters.redis.api_keys import RedisApiKeys
+from shared.adapters.redis.deliveries import RedisDeliveries
 from shared.adapters.redis.job_store import RedisJobStore
 from shared.adapters.redis.keys import answer, of_team, worker_lease
 from shared.adapters.redis.outbox import RedisOutbox
 from shared.adapters.redis.rate_limits import RedisRateLimits
 from shared.adapters.redis.scripts import Script
+from shared.adapters.redis.webhook_endpoints import RedisWebhookEndpoints
+from shared.adapters.redis.webhook_secrets import RedisWebhookSecrets
 from shared.domain.allowances import Allowance, Charge, Charged, OverLimit, owners_of
 from shared.domain.answer_cache import CachedAnswer, CacheKey
 from shared.domain.api_keys import ApiKey
@@ -30,8 +33,12 @@ from shared.domain.rate_limit import CallEnd, Cost, Wish
 from shared.domain.reservations import Candidates, Reservation, Wait
 from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment
 from shared.domain.usage import Usage
+from shared.domain.webhook_deliveries import DeliveryAttempt, DeliveryFilter, Turn
+from shared.domain.webhook_endpoints import Failing
+from shared.domain.webhook_schedule import DeliveryStatus, Ruling
 from tests.contracts.store.examples import ATTEMPT, CREATED_AT, SUCCESS, TEAM, a_batch, a_spec, claimed, new
 from tests.contracts.store.servers import StoreServer
+from tests.contracts.store.webhook_examples import a_delivery, an_endpoint
 from tests.eventually import eventually
 
 _END = "the end of the test"
@@ -72,9 +79,31 @@ async def _do_everything(client: Redis) -> None:
     await _use_limits(RedisRateLimits(client))
     await _use_allowances(RedisAllowances(client))
     await RedisOutbox(client).overdue(0.0, 10)
+    await _send_webhooks(client)
     keys = RedisApiKeys(client)
     await keys.add(ApiKey("key_1", TEAM, "fb-…", CREATED_AT), "a hash")
     await keys.page(TEAM, None, 10)
+
+
+async def _send_webhooks(client: Redis) -> None:
+    """Every step of a webhook's endpoint, its secrets and a delivery; an older one is swept away."""
+    endpoints, secrets, deliveries = RedisWebhookEndpoints(client), RedisWebhookSecrets(client), RedisDeliveries(client)
+    for name in ("we_1", "we_2"):
+        assert await endpoints.add(an_endpoint(name))
+    await endpoints.rotate(TEAM, "we_1", CREATED_AT)
+    await endpoints.note_failing(TEAM, "we_1", Failing(CREATED_AT, CREATED_AT))
+    assert await endpoints.disable(TEAM, "we_1", "a reason", CREATED_AT)
+    await endpoints.enable(TEAM, "we_1")
+    await endpoints.remove(TEAM, "we_1")
+    await secrets.rotate(TEAM, CREATED_AT)
+    await RedisDeliveries(client, kept_s=0.001).begin([a_delivery("job_0")])
+    [delivery] = await deliveries.begin([a_delivery("job_1")])
+    await deliveries.note_queued(delivery.due)
+    assert (await deliveries.claim(delivery.due, CREATED_AT, 9.0)).turn is Turn.GRANTED
+    attempt = DeliveryAttempt(CREATED_AT, 200, None, 0.1)
+    assert await deliveries.note(delivery, attempt, Ruling(DeliveryStatus.DELIVERED))
+    await deliveries.begin_anew(TEAM, delivery.id, CREATED_AT)
+    await deliveries.page(TEAM, DeliveryFilter(), None, 10)
 
 
 async def _use_limits(limits: RedisRateLimits) -> None:

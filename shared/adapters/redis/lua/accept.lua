@@ -38,7 +38,9 @@ end
 write_record(id, spec, priority, deadline, tell)
 if has_batch() then
   redis.call('HINCRBY', KEYS[9], 'total', 1)
-  redis.call('HDEL', KEYS[9], 'finished_at') -- an upload that was cut, and closed so, goes on
+  if redis.call('HDEL', KEYS[9], 'finished_at') == 1 then -- an upload that was cut, and closed so, goes on
+    redis.call('HINCRBY', KEYS[9], 'reopened', 1)
+  end
   keep_batch(KEYS[9], KEYS[10], 2 * retention_ms)
 end
 local notices = {}

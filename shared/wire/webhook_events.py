@@ -1,0 +1,61 @@
+"""Events as receivers get them: the body, and the headers that prove whose it is."""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+from standardwebhooks import Webhook
+
+from shared.domain.job import Job
+from shared.domain.job_store import Batch
+from shared.domain.webhook_secrets import SigningSecret
+from shared.domain.webhooks import LARGEST_BODY, WebhookEvent, end_of_batch
+from shared.wire.batch_object import batch_status, render_batch
+from shared.wire.job_object import render_job
+from shared.wire.moments import format_moment
+
+USER_AGENT: Final = "forebay-webhooks"
+
+
+def event_of_batch(batch: Batch) -> WebhookEvent | None:
+    """Give the event of a batch's end; None: it has not ended."""
+    return end_of_batch(batch, batch_status(batch))
+
+
+def body_of(event: WebhookEvent, data: dict[str, Any]) -> bytes:
+    """Write the body. ``timestamp`` is the moment of the event, so the bytes are the same at every attempt."""
+    return orjson.dumps(
+        {
+            "type": event.type.value,
+            "timestamp": format_moment(event.at),
+            "sequence": event.sequence,
+            "data": data,
+        }
+    )
+
+
+def body_about_job(event: WebhookEvent, job: Job) -> bytes:
+    """Write the body about a job as ``GET`` shows it, without its response if that makes it too large."""
+    data = render_job(job)
+    body = body_of(event, data)
+    if len(body) <= LARGEST_BODY:
+        return body
+    return body_of(event, data | {"response": None, "response_omitted": True})
+
+
+def body_about_batch(event: WebhookEvent, batch: Batch) -> bytes:
+    """Write the body about a batch as ``GET`` shows it."""
+    return body_of(event, render_batch(batch))
+
+
+def signed_headers(event_id: str, secret: SigningSecret, body: bytes, now: float) -> dict[str, str]:
+    """Give the headers of an attempt that is made ``now``: a signature by each secret that is valid."""
+    at = datetime.fromtimestamp(int(now), UTC)
+    text = body.decode()
+    return {
+        "content-type": "application/json",
+        "user-agent": USER_AGENT,
+        "webhook-id": event_id,
+        "webhook-timestamp": str(int(now)),
+        "webhook-signature": " ".join(Webhook(valid).sign(event_id, at, text) for valid in secret.valid_at(now)),
+    }
