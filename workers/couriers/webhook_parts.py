@@ -1,0 +1,36 @@
+"""What the webhooks' courier is made of."""
+
+from dataclasses import dataclass
+
+from shared.domain.clock import Clock
+from shared.domain.events import Emit
+from shared.domain.job_store import JobStore
+from shared.domain.notices import Outbox
+from shared.domain.webhook_deliveries import Deliveries
+from shared.domain.webhook_endpoints import WebhookEndpoints
+from shared.domain.webhook_schedule import Schedule
+from shared.domain.webhook_secrets import WebhookSecrets
+from shared.domain.webhook_sender import WebhookSender
+from shared.domain.work_queue import WorkQueue
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookParts:
+    """The ports, the rule of retries, and the settings.
+
+    concurrency: deliveries that one receiver may have under way in this process.
+    timeout_s: seconds after which the sender has ended an attempt.
+    """
+
+    store: JobStore
+    endpoints: WebhookEndpoints
+    secrets: WebhookSecrets
+    deliveries: Deliveries
+    queue: WorkQueue
+    outbox: Outbox
+    sender: WebhookSender
+    schedule: Schedule
+    clock: Clock
+    emit: Emit
+    concurrency: int = 8
+    timeout_s: float = 15.0

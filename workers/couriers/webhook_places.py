@@ -1,0 +1,128 @@
+"""How many deliveries one receiver may have under way in this process, so that a slow one holds up nobody else."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlsplit
+
+QUICK_S: Final = 1.0
+"""Seconds within which a receiver must have answered the last time, for others to wait here for a place with it."""
+
+LONGEST_WAIT_S: Final = 1.0
+MOST_WAITING: Final = 24
+"""Deliveries that may wait here for a place with one quick receiver: it is free again before they could be put away."""
+
+MOST_REMEMBERED: Final = 10_000
+
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """Who answers: a team's URLs with the same scheme, host and port."""
+
+    team: str
+    origin: str
+
+    @classmethod
+    def of(cls, team: str, url: str) -> "Receiver":
+        """Give the receiver of a URL; one that cannot be read is a receiver by itself, which the sender will refuse."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
+        except ValueError:
+            return cls(team, url)
+        return cls(team, f"{parts.scheme}://{parts.hostname}:{port}")
+
+
+@dataclass(slots=True)
+class _Desk:
+    """One receiver's places. ``is_quick``: it answered well and soon; ``is_failing``: it did not answer well."""
+
+    taken: int = 0
+    is_quick: bool = True
+    is_failing: bool = False
+    waiting: list[asyncio.Event] = field(default_factory=list)
+
+
+class Places:
+    """Gives places to deliveries."""
+
+    def __init__(self, concurrency: int) -> None:
+        """``concurrency``: places of each receiver; of one that fails only one, until it answers well again."""
+        self._concurrency = concurrency
+        self._desks: OrderedDict[Receiver, _Desk] = OrderedDict()
+
+    async def take(self, receiver: Receiver) -> bool:
+        """Take a place; False: there is none, nor will there be at once."""
+        desk = self._desks.setdefault(receiver, _Desk())
+        self._desks.move_to_end(receiver)
+        self._forget_some()
+        if self._is_free(desk):
+            desk.taken += 1
+            return True
+        if not desk.is_quick or desk.is_failing or len(desk.waiting) >= MOST_WAITING:
+            return False
+        return await self._wait(desk)
+
+    @contextmanager
+    def held(self, receiver: Receiver) -> Iterator["Answer"]:
+        """Hold a place that was taken, until the block ends."""
+        answer = Answer()
+        try:
+            yield answer
+        finally:
+            desk = self._desks[receiver]
+            desk.taken -= 1
+            if answer.went_well is not None:
+                desk.is_failing = not answer.went_well
+                desk.is_quick = answer.duration_s < QUICK_S
+            self._let_in(desk)
+
+    async def _wait(self, desk: _Desk) -> bool:
+        turn = asyncio.Event()
+        desk.waiting.append(turn)
+        try:
+            async with asyncio.timeout(LONGEST_WAIT_S):
+                await turn.wait()
+        except TimeoutError:
+            return turn.is_set()
+        except asyncio.CancelledError:
+            if turn.is_set():
+                desk.taken -= 1
+                self._let_in(desk)
+            raise
+        finally:
+            if turn in desk.waiting:
+                desk.waiting.remove(turn)
+        return True
+
+    def _let_in(self, desk: _Desk) -> None:
+        while desk.waiting and self._is_free(desk):
+            desk.taken += 1
+            desk.waiting.pop(0).set()
+
+    def _is_free(self, desk: _Desk) -> bool:
+        return desk.taken < (1 if desk.is_failing else self._concurrency)
+
+    def _forget_some(self) -> None:
+        while len(self._desks) > MOST_REMEMBERED:
+            receiver = next((name for name, desk in self._desks.items() if not desk.taken and not desk.waiting), None)
+            if receiver is None:
+                return
+            del self._desks[receiver]
+
+
+@dataclass(slots=True)
+class Answer:
+    """What came of a delivery; ``went_well`` None: it was not sent."""
+
+    went_well: bool | None = None
+    duration_s: float = 0.0
+
+    def is_known(self, *, went_well: bool, duration_s: float) -> None:
+        """Note what came of it, for the next who want a place."""
+        self.went_well, self.duration_s = went_well, duration_s
