@@ -26,6 +26,7 @@ from shared.domain.allowances import Allowances
 from shared.domain.answer_cache import AnswerCache
 from shared.domain.api_keys import ApiKeys
 from shared.domain.clock import Clock, SystemClock
+from shared.domain.door import Door
 from shared.domain.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
 from shared.domain.events import Emit
 from shared.domain.job_store import JobFeed, JobStore, WorkerLeases
@@ -77,6 +78,8 @@ class Connections:
     pauses: LanePauses
     outbox: Outbox
     queue: WorkQueue
+    door: Door | None = None
+    """None: the queues are streams, and nobody else speaks to them."""
 
 
 def external_servers(settings: Settings) -> Servers:
@@ -129,6 +132,9 @@ async def open_connections(
         queue = _work_queue(servers, client, clock, emit, windows)
         await queue.open()
         stack.push_async_callback(queue.close)
+        door = _door(servers, queue, clock, emit)
+        if door is not None:
+            stack.push_async_callback(door.leave)
         yield Connections(
             store=RedisJobStore(client, retention_s),
             leases=RedisWorkerLeases(client),
@@ -140,6 +146,7 @@ async def open_connections(
             pauses=RedisLanePauses(client),
             outbox=RedisOutbox(client),
             queue=queue,
+            door=door,
         )
 
 
@@ -224,6 +231,16 @@ def _work_queue(
             "FOREBAY_AMQP_URL", None, "a RabbitMQ URL: queues in a Redis Cluster are not supported"
         )
     return StreamsWorkQueue(client, clock, emit, windows)
+
+
+def _door(servers: Servers, queue: WorkQueue, clock: Clock, emit: Emit) -> Door | None:
+    if servers.amqp_url is None:
+        return None
+    from shared.adapters.rabbitmq.door import RabbitMQDoor  # noqa: PLC0415 - as its queue
+    from shared.adapters.rabbitmq.work_queue import RabbitMQWorkQueue  # noqa: PLC0415
+
+    assert isinstance(queue, RabbitMQWorkQueue)
+    return RabbitMQDoor(servers.amqp_url, queue.publishing, clock, emit)
 
 
 def _rabbitmq(url: str, clock: Clock, emit: Emit, windows: Sequence[DeferrableWindow]) -> WorkQueue:

@@ -13,6 +13,7 @@ from aiormq.abc import AbstractChannel
 from yarl import URL
 
 from shared.adapters.rabbitmq.broker_errors import cause, lost_broker_is_unavailable
+from shared.adapters.rabbitmq.unreadable_properties import tolerate_unreadable_properties
 from shared.domain.clock import Clock
 from shared.domain.enduring_task import EnduringTask
 from shared.domain.errors import BrokerUnavailable
@@ -39,6 +40,7 @@ class BrokerConnection:
 
     def __init__(self, url: str, purpose: str, clock: Clock, emit: Emit) -> None:
         """``purpose`` (publishing, consuming) is shown in the broker's list of connections and in events."""
+        tolerate_unreadable_properties()
         self._url = URL(url)
         if "heartbeat" not in self._url.query:
             self._url = self._url.update_query(heartbeat=_HEARTBEAT_S)

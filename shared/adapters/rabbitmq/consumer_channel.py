@@ -30,6 +30,7 @@ class RabbitMQDelivery:
         self.queue = queue
         self.redelivered = bool(delivered.redelivered)
         self.tag = delivered.delivery_tag or 0
+        self.properties = delivered.header.properties
         self._origin = origin
 
     @property

@@ -1,5 +1,6 @@
 """A message as AMQP carries it: the body untouched, the job's id and the headers as AMQP headers."""
 
+import math
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
 from pamqp.common import FieldTable
 
-from shared.adapters.rabbitmq.names import JOB_ID, LEFT, QUEUE_KEY, REASON
+from shared.adapters.rabbitmq.names import JOB_ID, LEFT, QUEUE_KEY, REASON, RETRY_AFTER
+from shared.domain.door import Reply
 from shared.domain.work_queue import DeadLetter, Message
 
 _PERSISTENT: Final = 2
@@ -35,6 +37,21 @@ def properties_of(message: Message, marks: Mapping[str, str]) -> Basic.Propertie
         delivery_mode=_PERSISTENT,
         headers=headers,
         message_id=uuid.uuid4().hex,
+    )
+
+
+def properties_of_reply(reply: Reply) -> Basic.Properties:
+    """Give the properties of a reply. It keeps its ``message_id``: whoever sends it sends no other one by that meanwhile."""
+    headers: FieldTable = {}
+    if reply.retry_after_s is not None:
+        headers[RETRY_AFTER] = max(1, math.ceil(reply.retry_after_s))
+    return Basic.Properties(
+        content_type="application/json",
+        delivery_mode=_PERSISTENT,
+        headers=headers,
+        message_id=reply.message_id,
+        correlation_id=reply.correlation_id,
+        message_type=reply.kind,
     )
 
 

@@ -15,6 +15,8 @@ DEAD: Final = "forebay.dead"
 
 HOPS: Final = QueueName("forebay.hops", MAIL)
 """Where messages arrive whose delay is longer than the rung they waited in. A model's queues are named otherwise."""
+SUBMIT: Final = "forebay.submit"
+"""The fanout exchange, and the queue, of submissions that come as messages."""
 
 RUNGS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 3600)
 """The delay ladder, in seconds."""
@@ -25,7 +27,11 @@ LEFT: Final = "forebay-left"
 QUEUE_KEY: Final = "forebay-queue-key"
 """Headers of ours. Names that begin with ``forebay-`` or ``x-`` are not a message's own."""
 
-_BY_THEIR_OWN_NAME: Final = MAILBOXES | {HOPS.lane}
+RETRY_AFTER: Final = "retry-after"
+"""The header of a reply that tells the seconds after which it may help to try again."""
+
+_BY_THEIR_OWN_NAME: Final = MAILBOXES | {HOPS.lane, SUBMIT}
+"""What is named like a lane here, and is a queue by that very name."""
 
 _KEPT: Final = "/:@+,=!$&'()"
 _ROOM: Final = 255 - max(len(f"{REQUESTS}..{job_class.name}") for job_class in CLASSES)

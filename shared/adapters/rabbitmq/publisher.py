@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Final
 
 from aio_pika.exceptions import ChannelNotFoundEntity, PublishError
 from aiormq.abc import AbstractChannel
+from pamqp.commands import Basic
 
 from shared.adapters.rabbitmq.broker_errors import lost_broker_is_unavailable
 from shared.adapters.rabbitmq.connection import BrokerConnection
@@ -56,22 +57,29 @@ class Publisher:
         Raises:
             Unroutable: no queue took it, or there is no such exchange.
         """
+        await self.send(exchange, key, message.body, lambda: properties_of(message, marks))
+
+    async def send(self, exchange: str, key: str, body: bytes, properties: Callable[[], Basic.Properties]) -> None:
+        """As ``publish``, with other properties, made anew for each try.
+
+        Two messages with one ``message_id`` must not be on their way at once: a return would be taken for the other's.
+        """
         while True:
             try:
-                return await self._attempt(exchange, key, message, marks)
+                return await self._attempt(exchange, key, body, properties())
             except BrokerUnavailable:
                 await self._clock.sleep(_PAUSE_S)
 
-    async def _attempt(self, exchange: str, key: str, message: Message, marks: Mapping[str, str]) -> None:
+    async def _attempt(self, exchange: str, key: str, body: bytes, properties: Basic.Properties) -> None:
         with lost_broker_is_unavailable():
             channel = await self._open_channel()
             self._on_their_way[channel] += 1
             try:
                 await channel.basic_publish(
-                    message.body,
+                    body,
                     exchange=exchange,
                     routing_key=key,
-                    properties=properties_of(message, marks),
+                    properties=properties,
                     mandatory=True,
                     wait=False,  # type: ignore[call-arg]  # the channel takes it, its interface does not say so
                 )

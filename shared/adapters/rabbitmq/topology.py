@@ -35,6 +35,7 @@ from shared.adapters.rabbitmq.names import (
     HOPS,
     REQUESTS,
     RUNGS,
+    SUBMIT,
     delay_name,
     queue_name,
     queues_of,
@@ -50,6 +51,11 @@ _DECLARE_DEADLINE_S: Final = 30.0
 
 _QUORUM: Final[FieldTable] = {"x-queue-type": "quorum", "x-delivery-limit": _DELIVERY_LIMIT}
 _AT_LEAST_ONCE: Final[FieldTable] = {"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"}
+_INTO_THE_DEAD_LETTERS: Final[FieldTable] = {
+    "x-dead-letter-exchange": "",
+    "x-dead-letter-routing-key": DEAD,
+    **_AT_LEAST_ONCE,
+}
 
 
 class Topology:
@@ -74,11 +80,11 @@ class Topology:
         return queues_of(lane, self._windows)
 
     def knows(self, lane: str) -> bool:
-        """Whether this process declared the lane; the hops belong to every one."""
-        return lane in self._lanes or lane == HOPS.lane
+        """Whether this process declared the lane; what all lanes have in common belongs to every one."""
+        return lane in self._lanes or lane == HOPS.lane or (lane == SUBMIT and self._version > 0)
 
     async def declare(self, lanes: Iterable[str]) -> None:
-        """Make what is missing: the exchange, the ladder, the dead letters and the lanes' queues.
+        """Make what is missing: the exchanges, the ladder, the dead letters, the door and the lanes' queues.
 
         Raises:
             BrokerUnavailable: the broker cannot be reached in time.
@@ -139,6 +145,9 @@ async def _declare_common(channel: AbstractChannel) -> None:
     await channel.exchange_declare(REQUESTS, exchange_type="topic", durable=True)
     await _declare_queue(channel, DEAD, {})
     await _declare_queues(channel, [HOPS])
+    await channel.exchange_declare(SUBMIT, exchange_type="fanout", durable=True)
+    await _declare_queue(channel, SUBMIT, _INTO_THE_DEAD_LETTERS)
+    await channel.queue_bind(SUBMIT, SUBMIT)
     for seconds in RUNGS:
         name = delay_name(seconds)
         await channel.exchange_declare(name, exchange_type="fanout", durable=True)
@@ -156,7 +165,7 @@ async def _declare_queues(channel: AbstractChannel, queues: Iterable[QueueName])
 def _arguments(queue: QueueName) -> FieldTable:
     window = queue.job_class.window
     if window is None:
-        return {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": DEAD, **_AT_LEAST_ONCE}
+        return _INTO_THE_DEAD_LETTERS
     return {
         "x-message-ttl": int(window.patience_s * 1_000),
         "x-dead-letter-exchange": REQUESTS,

@@ -58,6 +58,11 @@ class RabbitMQWorkQueue:
         await self._publishing.close()
         await self._consuming.close()
 
+    @property
+    def publishing(self) -> BrokerConnection:
+        """The connection that publishes; for others of this process that do."""
+        return self._publishing
+
     async def ping(self) -> None:
         """Return if the broker would take a publish; raise ``BrokerUnavailable`` within ``PUBLISH_DEADLINE_S``."""
         await self._publishing.ping()
