@@ -69,8 +69,13 @@ class Admission:
         principal = await self._authentication.principal(request, Scope.SUBMIT)
         require_content_type(request, JSON_TYPES)
         body = await read_body(request, self._parts.body_limit)
-        arrival = Arrival(principal, body, idempotency_key_of(request), traceparent=traceparent_of(request))
-        admitted = await self._gathering.admit(principal.team, arrival)
+        return await self.admit_one(
+            Arrival(principal, body, idempotency_key_of(request), traceparent=traceparent_of(request))
+        )
+
+    async def admit_one(self, arrival: Arrival) -> Job:
+        """As ``admit``, for what was read already."""
+        admitted = await self._gathering.admit(arrival.principal.team, arrival)
         if isinstance(admitted, ForebayError):
             raise admitted
         return admitted

@@ -10,13 +10,16 @@ from producer_api import error_responses
 from producer_api.admission import Admission
 from producer_api.authentication import Authentication
 from producer_api.backlog_admission import BacklogAdmission
+from producer_api.cancellation import Cancellation
 from producer_api.described_api import DESCRIPTION, DescribedApi
-from producer_api.endpoints import batches, bulk, health, jobs, keys, lanes, models
+from producer_api.endpoints import batches, bulk, health, jobs, keys, lanes, models, openai
 from producer_api.lane_survey import LaneSurvey
 from producer_api.outlooks import Outlooks
 from producer_api.parts import ApiParts
 from producer_api.request_ids import RequestIds
 from producer_api.results import ResultHub
+from producer_api.synchronous_calls import SynchronousCalls
+from producer_api.waiting import Waiting
 
 __all__ = ["ApiParts", "create_app"]
 
@@ -28,6 +31,7 @@ def create_app(parts: ApiParts) -> DescribedApi:
     admission = Admission(parts, BacklogAdmission(parts, outlooks))
     authentication = Authentication(parts.keyring)
     results = ResultHub(parts.feed, parts.clock, parts.emit)
+    waiting = Waiting(parts, admission, results, Cancellation(parts))
 
     @asynccontextmanager
     async def lifespan(_app: DescribedApi) -> AsyncIterator[None]:
@@ -53,6 +57,7 @@ def create_app(parts: ApiParts) -> DescribedApi:
         bulk.router(parts, authentication, admission),
         batches.router(parts, authentication),
         models.router(parts, authentication),
+        openai.router(SynchronousCalls(parts, authentication, waiting)),
         keys.router(parts, authentication),
         lanes.router(parts, authentication, outlooks),
         health.router(parts),

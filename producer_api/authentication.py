@@ -13,12 +13,12 @@ class Authentication:
         """``keyring`` knows the keys."""
         self._keyring = keyring
 
-    async def principal(self, connection: HTTPConnection, scope: Scope | None = None) -> Principal:
-        """Give who is asking. ``scope``: what the key must allow; None: anyone who has a key may.
+    async def principal(self, connection: HTTPConnection, *scopes: Scope) -> Principal:
+        """Give who is asking. ``scopes``: what the key must allow; none: anyone who has a key may.
 
         Raises:
             NotAuthenticated: there is no key, or nobody holds it.
-            NotAllowed: the key lacks the scope.
+            NotAllowed: the key lacks a scope.
             StoreUnavailable: nobody can tell.
         """
         key = _key(connection)
@@ -27,8 +27,9 @@ class Authentication:
         principal = await self._keyring.principal(key)
         if principal is None:
             raise NotAuthenticated("The API key is not known here.")
-        if scope is not None and scope not in principal.scopes:
-            raise NotAllowed(f"This API key may not do that: it lacks the scope `{scope}`; {_has(principal)}.")
+        for scope in scopes:
+            if scope not in principal.scopes:
+                raise NotAllowed(f"This API key may not do that: it lacks the scope `{scope}`; {_has(principal)}.")
         return principal
 
 

@@ -34,6 +34,8 @@ class Arrival:
     principal: who sent it.
     body: as sent; its digest tells whether a repeated ``idempotency_key`` came with the same one.
     traceparent: the W3C trace context it was sent under.
+    submission: what the body says, where somebody has read it already. job_id: of the job to be; None: any new one.
+    streams: its answer is to be passed on while it is being made.
     """
 
     principal: Principal
@@ -41,6 +43,9 @@ class Arrival:
     idempotency_key: str | None = None
     batch_id: str | None = None
     traceparent: str | None = None
+    submission: Submission | None = None
+    job_id: str | None = None
+    streams: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +130,7 @@ class Drafting:
             InvalidInput: what is wrong, where, and what is allowed.
         """
         now = self._clock.now()
-        submission = Submission.parse(arrival.body, now)
+        submission = arrival.submission or Submission.parse(arrival.body, now)
         spec = self._spec(arrival, submission, now)
         request = self._within_caps(arrival.principal.terms, spec, submission.request)
         charge = self._charge(arrival, spec, request, now)
@@ -179,7 +184,7 @@ class Drafting:
         check_wish(self._catalog, lane, routing)
         run_at = submission.run_at
         return JobSpec(
-            id=ids.new_id("job", now),
+            id=arrival.job_id or ids.new_id("job", now),
             team=arrival.principal.team,
             endpoint=submission.endpoint.value,
             model=model,
@@ -194,6 +199,7 @@ class Drafting:
             cache=submission.cache.over(self._cache_default),
             attribution=submission.attribution.to_domain(),
             metadata=submission.metadata,
+            streams=arrival.streams,
         )
 
     def _cache_key(self, spec: JobSpec, request: Json) -> CacheKey | None:

@@ -165,6 +165,24 @@ class ModelList(Answer):
     data: list[Model]
 
 
+class ProviderAnswer(BaseModel):
+    """What a provider answered, as it is; named is what every answer has."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class ChatCompletion(ProviderAnswer):
+    """A chat answer of a provider, with all that it has beside its choices."""
+
+    choices: list[dict[str, Any]]
+
+
+class EmbeddingList(ProviderAnswer):
+    """The embeddings of a provider, with all that it has beside them."""
+
+    data: list[dict[str, Any]]
+
+
 class KeyLimits(Answer):
     """Requests and tokens a minute and a day; null: unlimited."""
 

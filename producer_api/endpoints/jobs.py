@@ -1,12 +1,12 @@
 """The jobs: submit, look, list, cancel."""
 
-from contextlib import suppress
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
 from producer_api.admission import Admission
 from producer_api.authentication import Authentication
+from producer_api.cancellation import Cancellation
 from producer_api.endpoints.answers import job_response, json_response
 from producer_api.endpoints.batches import require_batch
 from producer_api.parts import ApiParts
@@ -14,11 +14,10 @@ from producer_api.results import ResultHub
 from producer_api.schemas import ERRORS, EXAMPLE, JobList, JobObject, submission_schema
 from shared.domain import ids
 from shared.domain.durations import format_duration
-from shared.domain.errors import Expired, ForebayError, InvalidInput, NotFound, StoreUnavailable, Unavailable
+from shared.domain.errors import Expired, ForebayError, InvalidInput, NotFound
 from shared.domain.job import Job, JobStatus
 from shared.domain.job_store import JobFilter
 from shared.domain.lanes import Priority
-from shared.domain.notices import Announcer
 from shared.domain.tenants import Scope
 from shared.wire.job_object import render_job
 
@@ -91,7 +90,7 @@ class _Shelf:
     def __init__(self, parts: ApiParts, results: ResultHub) -> None:
         self._parts = parts
         self._results = results
-        self._announcer = Announcer(parts.queue, parts.outbox)
+        self._cancellation = Cancellation(parts)
 
     async def job(self, team: str, job_id: str, wait_s: float) -> Job:
         self._require_job_id(job_id)
@@ -106,25 +105,10 @@ class _Shelf:
 
     async def cancelled(self, team: str, job_id: str) -> Job:
         self._require_job_id(job_id)
-        job = await self._parts.store.cancel(team, job_id)
+        job = await self._cancellation.cancel(team, job_id)
         if job is None:
             raise self._missing(job_id)
-        if job.status is JobStatus.CANCELLED:
-            await self._settle(job)
-            await self._tell(job)
         return job
-
-    async def _settle(self, job: Job) -> None:
-        """Give back the tokens of a job that never ran. What was under way may have used them: its charge stands."""
-        charged = job.spec.charged_tokens
-        if charged is not None:
-            with suppress(StoreUnavailable):
-                await self._parts.allowances.settle(job.spec, (1.0, 0.0 if job.started_at is None else charged))
-
-    async def _tell(self, job: Job) -> None:
-        """Publish the notices of its end; what cannot be published now, the scheduler will."""
-        with suppress(Unavailable):
-            await self._announcer.tell_what_is_left(job.spec.team, list(filter(None, (job.spec.id, job.spec.batch_id))))
 
     async def page(self, team: str, job_filter: JobFilter, after: str | None, limit: int) -> Response:
         if after is not None and not _is_job_id(after):

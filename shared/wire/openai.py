@@ -49,7 +49,7 @@ def _check_chat(request: Mapping[str, Any]) -> None:
     if not isinstance(messages, list) or not messages:
         raise InvalidInput(
             f"`request.messages` must be a list of at least one message; found {kind_of(messages)}. "
-            f"For embeddings set `endpoint` to `{Endpoint.EMBEDDINGS}`.",
+            f"The endpoint for embeddings is `{Endpoint.EMBEDDINGS}`.",
             param="request.messages",
         )
     answers = request.get("n")

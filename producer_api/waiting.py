@@ -1,0 +1,88 @@
+"""Jobs whose clients wait on their connections for the answer: let in, awaited, given up."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+from producer_api.admission import Admission
+from producer_api.cancellation import Cancellation
+from producer_api.drafts import Arrival
+from producer_api.parts import ApiParts
+from producer_api.results import ResultHub
+from shared.domain.answer_cache import CacheMode, CacheResult
+from shared.domain.errors import InvalidInput, StoreUnavailable
+from shared.domain.job import Job
+from shared.wire.direct_request import without_prefix
+
+JOB_ID: Final = "x-forebay-job-id"
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingCall:
+    """A call whose client waits.
+
+    arrival: names its ``job_id``. timeout_s: how long the client waits. began_at: on the monotonic clock.
+    include_usage: the last chunk of a streamed answer is to tell what was used.
+    """
+
+    arrival: Arrival
+    job_id: str
+    timeout_s: float
+    began_at: float
+    include_usage: bool = False
+
+
+class Waiting:
+    """What all calls whose clients wait have in common."""
+
+    def __init__(self, parts: ApiParts, admission: Admission, results: ResultHub, cancellation: Cancellation) -> None:
+        """Use the ports in ``parts``."""
+        self._store = parts.store
+        self._clock = parts.clock
+        self._admission = admission
+        self._results = results
+        self._cancellation = cancellation
+
+    async def admit(self, call: WaitingCall) -> Job:
+        """Let the call's job in; raises ``ForebayError``, which names places in the call's body."""
+        try:
+            return await self._admission.admit_one(call.arrival)
+        except InvalidInput as error:
+            raise without_prefix(error) from None
+
+    async def final(self, call: WaitingCall, job: Job) -> Job:
+        """Give the job when it is final, or as it is when the client's time is over. Raises ``StoreUnavailable``."""
+        if job.status.is_final:
+            return job
+        team, job_id = job.spec.team, job.spec.id
+        found = await self._results.final(job_id, lambda: self._store.get(team, job_id), call.timeout_s)
+        return found or job
+
+    async def give_up(self, call: WaitingCall, job: Job) -> None:
+        """Cancel the job of a client that is gone, unless it is an earlier call's."""
+        if job.spec.id == call.job_id and not job.status.is_final:
+            with suppress(StoreUnavailable):  # then it goes on, and nobody reads its answer
+                await self._cancellation.cancel(job.spec.team, job.spec.id)
+
+    def headers(self, call: WaitingCall, job: Job) -> Mapping[str, str]:
+        """Give the headers that tell how a job was answered; what is not known is left out.
+
+        ``x-forebay-overhead-ms`` is the time since the call began, less that of the providers.
+        """
+        outcome = job.outcome
+        headers = {JOB_ID: job.spec.id, "x-forebay-attempts": str(len(job.attempts))}
+        if outcome is None:
+            return headers
+        cache = outcome.cache or (CacheResult.OFF if job.spec.cache.mode is CacheMode.OFF else None)
+        if cache is not None:
+            headers["x-forebay-cache"] = cache.value
+        if outcome.served_by is not None:
+            headers["x-forebay-served-by"] = quote(outcome.served_by, safe="/:@ ()+,;=")
+        if outcome.cost_usd is not None:
+            headers["x-forebay-cost-usd"] = f"{outcome.cost_usd:f}"
+        asked_s = sum(attempt.ended_at - attempt.started_at for attempt in job.attempts)
+        overhead_s = max(0.0, self._clock.monotonic() - call.began_at - asked_s)
+        headers["x-forebay-overhead-ms"] = f"{1_000 * overhead_s:.1f}"
+        return headers

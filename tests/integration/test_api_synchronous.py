@@ -1,0 +1,88 @@
+"""What a synchronous call is told before its job is queued, and when what it waits on goes away."""
+
+import pytest
+
+from shared.domain.job import JobSpec, JobStatus
+from shared.domain.lanes import Priority
+from tests.integration.api_rig import ANSWER, CHAT, KEY, TEAM, Api
+
+PATH = "/v1/chat/completions"
+
+
+def spec() -> JobSpec:
+    return JobSpec("job_of_another", TEAM, PATH, "gpt-4o-mini", "gpt-4o-mini", Priority.STANDARD, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "param"),
+    [
+        (CHAT | {"model": "gpt-4o-mni"}, 404, "model_not_found", "model"),
+        (CHAT | {"messages": [{"role": "user"}]}, 400, "invalid_request", "messages[0].content"),
+        (CHAT | {"stream": "yes"}, 400, "invalid_request", "stream"),
+        ([], 400, "invalid_json", None),
+    ],
+)
+async def test_a_bad_call_is_refused_with_the_place_in_its_body(
+    api: Api, body: object, status: int, code: str, param: str | None
+) -> None:
+    answer = await api.call("POST", PATH, body=body)
+    assert (answer.status, answer.error["code"], answer.error["param"]) == (status, code, param)
+    assert "request." not in answer.error["message"]
+    assert api.queue.published == []
+
+
+@pytest.mark.parametrize("name", ["x-forebay-tags", "x-forebay-tier", "x-forebay-timeout"])
+async def test_a_header_that_would_be_ignored_is_refused(api: Api, name: str) -> None:
+    answer = await api.call("POST", PATH, body=CHAT, headers={name: "doc:7"})
+    assert (answer.status, answer.error["param"]) == (400, name)
+    assert api.queue.published == []
+
+
+async def test_a_call_without_a_key_is_refused_before_anything_is_read(api: Api) -> None:
+    answer = await api.call("POST", PATH, None, body=[])
+    assert (answer.status, answer.error["code"]) == (401, "invalid_api_key")
+
+
+async def test_a_known_answer_comes_at_once_and_is_kept_as_a_job(api: Api) -> None:
+    await api.know_the_answer(spec())
+    answer = await api.call("POST", PATH, body=CHAT)
+    assert (answer.status, answer.json) == (200, ANSWER)
+    assert (answer.headers["x-forebay-cache"], answer.headers["x-forebay-cost-usd"]) == ("hit", "0")
+    job = await api.job(answer.headers["x-forebay-job-id"])
+    assert job.status is JobStatus.SUCCEEDED
+    assert api.queue.published == []
+
+
+async def test_a_call_that_asks_for_a_refresh_takes_no_known_answer(api: Api) -> None:
+    await api.know_the_answer(spec())
+    headers = {"x-forebay-cache": "refresh", "x-forebay-timeout": "0.05"}
+    answer = await api.call("POST", PATH, body=CHAT, headers=headers)
+    assert answer.status == 504
+    assert len(api.queue.published) == 1
+
+
+async def test_a_broker_that_is_away_is_told_as_to_any_other_job(api: Api) -> None:
+    api.queue.away_after = 0
+    answer = await api.call("POST", PATH, body=CHAT)
+    assert (answer.status, answer.error["code"]) == (503, "service_unavailable")
+    assert answer.headers["retry-after"]
+    assert "x-should-retry" not in answer.headers
+
+
+async def test_another_body_under_the_same_idempotency_key_is_a_conflict(api: Api) -> None:
+    headers = {"idempotency-key": "once", "x-forebay-timeout": "0.05"}
+    first = await api.call("POST", PATH, body=CHAT, headers=headers)
+    again = await api.call("POST", PATH, body=CHAT, headers=headers)
+    other = await api.call("POST", PATH, body=CHAT | {"seed": 1}, headers=headers)
+    assert (first.status, again.status, other.status) == (504, 504, 409)
+    assert first.headers["x-forebay-job-id"] == again.headers["x-forebay-job-id"]
+    assert len(api.queue.published) == 1
+
+
+async def test_a_key_needs_both_to_submit_and_to_read(api: Api) -> None:
+    body = {"team": TEAM, "scopes": ["submit"]}
+    made = await api.call("POST", "/v1/keys", "fb-admin", body)
+    answer = await api.call("POST", PATH, made.json["key"], CHAT)
+    assert answer.status == 403
+    assert "`read`" in answer.error["message"]
+    assert KEY not in answer.error["message"]
