@@ -16,7 +16,7 @@ from shared.domain.webhook_endpoints import FAILED_FOR_DAYS, GONE, Endpoint
 from shared.domain.webhook_schedule import DeliveryStatus, Ruling
 from shared.domain.webhook_secrets import SigningSecret
 from shared.domain.webhook_sender import Receipt
-from shared.domain.work_queue import LONGEST_DELAY_S, Message
+from shared.domain.work_queue import Message
 from shared.wire.webhook_events import signed_headers
 from workers.couriers.webhook_parts import WebhookParts
 from workers.couriers.webhook_places import Answer, Places, Receiver
@@ -147,7 +147,7 @@ class Attempts:
             await self._publish_later(delivery.due, delivery.next_attempt_at)
 
     async def _publish_later(self, due: AttemptDue, moment: float) -> None:
-        delay_s = min(max(0.0, moment - self._parts.clock.now()), LONGEST_DELAY_S)
+        delay_s = max(0.0, moment - self._parts.clock.now())
         await self._parts.queue.publish(_QUEUE, due.message(), delay_s)
         await self._parts.deliveries.note_queued(due)
 
