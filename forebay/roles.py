@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import signal
 import socket
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from producer_api.app import ApiParts, create_app
 from producer_api.server import serve
 from scheduler.scheduler import Scheduler
 from scheduler.timetable import timetable
-from shared.bootstrap import Connections, Servers, open_connections, price_of, provider_clients, sink
+from shared.bootstrap import Connections, Servers, open_connections, price_of, provider_clients, sink, webhook_sender
 from shared.domain.api_keys import StoredKeyring
 from shared.domain.catalog import Catalog
 from shared.domain.class_shares import ClassShares
@@ -21,10 +22,14 @@ from shared.domain.clock import Clock, SystemClock
 from shared.domain.events import ConfigurationDoubt, Emit
 from shared.domain.lanes import MAILBOXES, DeferrableWindow, Mailbox
 from shared.domain.tenants import Keyring, Keyrings
+from shared.domain.webhook_schedule import Schedule
+from shared.domain.webhook_sender import WebhookSender
 from shared.settings import Settings
 from shared.wire.config import Configuration, load
 from workers.couriers.courier import Courier
 from workers.couriers.mail_round import Handle
+from workers.couriers.webhook_courier import WebhookCourier
+from workers.couriers.webhook_parts import WebhookParts
 from workers.worker import Worker, WorkerOptions, WorkerParts
 
 OnReady = Callable[[], None]
@@ -75,6 +80,9 @@ class Process:
             limits=connections.limits,
             pauses=connections.pauses,
             outbox=connections.outbox,
+            webhook_endpoints=connections.webhook_endpoints,
+            webhook_secrets=connections.webhook_secrets,
+            deliveries=connections.deliveries,
             keyring=Keyrings((keyring, StoredKeyring(connections.api_keys, self.clock))),
             api_keys=connections.api_keys,
             allowances=connections.allowances,
@@ -88,6 +96,7 @@ class Process:
             windows=self.windows,
             weights=self.configuration.weights,
             backlog=self.configuration.backlog,
+            webhook_networks=self.configuration.webhooks.allowed,
         )
         await connections.queue.declare([*self.catalog.lanes, *MAILBOXES])
         await serve(create_app(parts), listener, self.stop, on_ready)
@@ -124,5 +133,26 @@ class Process:
 
     async def couriers(self, connections: Connections, on_ready: OnReady) -> None:
         """Carry results."""
-        handlers: dict[Mailbox, Handle] = {}
-        await Courier(connections.queue, handlers, self.clock, self.emit).run(self.stop, on_ready)
+        webhooks = self.configuration.webhooks
+        async with webhook_sender(webhooks.allowed, webhooks.timeout_s) as sender:
+            handlers: dict[Mailbox, Handle] = {
+                Mailbox.WEBHOOKS: WebhookCourier(self._webhook_parts(connections, sender)).handle
+            }
+            await Courier(connections.queue, handlers, self.clock, self.emit).run(self.stop, on_ready)
+
+    def _webhook_parts(self, connections: Connections, sender: WebhookSender) -> WebhookParts:
+        webhooks = self.configuration.webhooks
+        return WebhookParts(
+            store=connections.store,
+            endpoints=connections.webhook_endpoints,
+            secrets=connections.webhook_secrets,
+            deliveries=connections.deliveries,
+            queue=connections.queue,
+            outbox=connections.outbox,
+            sender=sender,
+            schedule=Schedule(random.uniform),
+            clock=self.clock,
+            emit=self.emit,
+            concurrency=webhooks.concurrency,
+            timeout_s=webhooks.timeout_s,
+        )

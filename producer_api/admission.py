@@ -53,7 +53,9 @@ class Admission:
     def __init__(self, parts: ApiParts, backlog: BacklogAdmission) -> None:
         """Use the ports in ``parts``."""
         self._authentication = Authentication(parts.keyring)
-        self._drafting = Drafting(parts.catalog, parts.cache_default, parts.policies, parts.windows, parts.clock)
+        self._drafting = Drafting(
+            parts.catalog, parts.cache_default, parts.policies, parts.windows, parts.clock, parts.webhook_networks
+        )
         self._backlog = backlog
         self._metering = Metering(parts.allowances, parts.clock)
         self._gathering = Gathering(self.admit_all)

@@ -12,7 +12,7 @@ from producer_api.authentication import Authentication
 from producer_api.backlog_admission import BacklogAdmission
 from producer_api.cancellation import Cancellation
 from producer_api.described_api import DESCRIPTION, DescribedApi
-from producer_api.endpoints import batches, bulk, health, jobs, keys, lanes, models, openai
+from producer_api.endpoints import batches, bulk, deliveries, health, jobs, keys, lanes, models, openai, webhooks
 from producer_api.lane_survey import LaneSurvey
 from producer_api.outlooks import Outlooks
 from producer_api.parts import ApiParts
@@ -60,6 +60,8 @@ def create_app(parts: ApiParts) -> DescribedApi:
         openai.router(SynchronousCalls(parts, authentication, waiting)),
         keys.router(parts, authentication),
         lanes.router(parts, authentication, outlooks),
+        webhooks.router(parts, authentication),
+        deliveries.router(parts, authentication),
         health.router(parts),
     ):
         # Not include_router: it would match every request twice, at a tenth of the cost of taking a job in.

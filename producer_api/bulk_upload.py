@@ -40,14 +40,23 @@ class BulkUpload:
     """One upload into one batch. With an idempotency key, a repeat of it goes on where the first was cut."""
 
     def __init__(
-        self, parts: ApiParts, admission: Admission, principal: Principal, idempotency_key: str | None
+        self,
+        parts: ApiParts,
+        admission: Admission,
+        principal: Principal,
+        idempotency_key: str | None,
+        webhook: str | None = None,
     ) -> None:
-        """``principal``: who sends it. ``idempotency_key`` is the client's; the batch's id and every line's own key follow from it."""
+        """``principal``: who sends it. ``idempotency_key`` is the client's; the batch's id and every line's own key follow from it.
+
+        ``webhook``: a URL that was checked, which gets an event when the batch is finished.
+        """
         self._parts = parts
         self._admission = admission
         self._principal = principal
         self._team = principal.team
         self._idempotency_key = idempotency_key
+        self._webhook = webhook
         self.batch_id = _batch_id(principal.team, idempotency_key, parts.clock.now())
         self.rejections = Rejections()
         self.accepted = 0
@@ -95,7 +104,8 @@ class BulkUpload:
     async def _hand_over(self, group: list[Line]) -> None:
         if not self._is_open:
             now = self._parts.clock.now()
-            await self._parts.store.open_batch(Batch(self.batch_id, self._team, None, now, is_open=True))
+            batch = Batch(self.batch_id, self._team, None, now, is_open=True, webhook=self._webhook)
+            await self._parts.store.open_batch(batch)
             self._is_open = True
         if len(self._under_way) == GROUPS_UNDER_WAY:
             self._count(await self._under_way.popleft())

@@ -16,13 +16,15 @@ from shared.domain.catalog import Catalog
 from shared.domain.clock import Clock
 from shared.domain.errors import InvalidInput, UnknownModel
 from shared.domain.fingerprint import cache_key
-from shared.domain.job import JobSpec, JobStatus, Json, Outcome
+from shared.domain.job import Callback, JobSpec, JobStatus, Json, Outcome
 from shared.domain.job_store import IdempotencyKey, NewJob
 from shared.domain.lanes import DeferrableWindow, JobClass
+from shared.domain.public_addresses import AllowedNetworks
 from shared.domain.tenants import Principal
 from shared.domain.token_caps import TokenCaps
 from shared.domain.token_estimate import TokenEstimator
 from shared.domain.usage import NOTHING
+from shared.domain.webhook_urls import check_webhook_url
 from shared.wire import envelope
 from shared.wire.jobs import Submission
 
@@ -114,6 +116,7 @@ class Drafting:
         policies: Policies,
         windows: Sequence[DeferrableWindow],
         clock: Clock,
+        webhook_networks: AllowedNetworks,
     ) -> None:
         """``catalog`` knows the models, ``cache_default`` what a job wants of the cache if it does not say."""
         self._catalog = catalog
@@ -122,6 +125,7 @@ class Drafting:
         self._windows = windows
         self._estimator = TokenEstimator()
         self._clock = clock
+        self._webhook_networks = webhook_networks
 
     def draft(self, arrival: Arrival) -> Draft:
         """Give the job of an arrival.
@@ -200,7 +204,14 @@ class Drafting:
             attribution=submission.attribution.to_domain(),
             metadata=submission.metadata,
             streams=arrival.streams,
+            callback=self._callback(submission),
         )
+
+    def _callback(self, submission: Submission) -> Callback:
+        webhook = submission.callback.webhook
+        if webhook is not None:
+            check_webhook_url(webhook, self._webhook_networks, "callback.webhook")
+        return Callback(webhook)
 
     def _cache_key(self, spec: JobSpec, request: Json) -> CacheKey | None:
         if not spec.cache.mode.looks or spec.run_at is not None:

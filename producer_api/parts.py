@@ -15,8 +15,12 @@ from shared.domain.job_store import DEFAULT_RETENTION_S, JobFeed, JobStore
 from shared.domain.lane_pauses import LanePauses
 from shared.domain.lanes import DEFAULT_WEIGHTS, DEFERRABLE_WINDOWS, DeferrableWindow, Priority
 from shared.domain.notices import Outbox
+from shared.domain.public_addresses import AllowedNetworks
 from shared.domain.reservations import RateLimits
 from shared.domain.tenants import Keyring
+from shared.domain.webhook_deliveries import Deliveries
+from shared.domain.webhook_endpoints import WebhookEndpoints
+from shared.domain.webhook_secrets import WebhookSecrets
 from shared.domain.work_queue import WorkQueue
 
 
@@ -30,6 +34,7 @@ class ApiParts:
     retention_s: seconds after which a job that is not found is said to have expired.
     windows: of deferrable work, the shortest first. weights: turns of each priority; both as the workers have them.
     backlog: how much may wait.
+    webhook_networks: where webhooks may lead, beside public addresses.
     """
 
     store: JobStore
@@ -39,6 +44,9 @@ class ApiParts:
     limits: RateLimits
     pauses: LanePauses
     outbox: Outbox
+    webhook_endpoints: WebhookEndpoints
+    webhook_secrets: WebhookSecrets
+    deliveries: Deliveries
     keyring: Keyring
     api_keys: ApiKeys
     allowances: Allowances
@@ -52,3 +60,4 @@ class ApiParts:
     windows: tuple[DeferrableWindow, ...] = DEFERRABLE_WINDOWS
     weights: Mapping[Priority, int] = field(default_factory=lambda: DEFAULT_WEIGHTS)
     backlog: BacklogPolicy = field(default_factory=BacklogPolicy)
+    webhook_networks: AllowedNetworks = field(default_factory=AllowedNetworks)

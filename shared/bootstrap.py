@@ -14,12 +14,15 @@ from shared.adapters.redis.allowances import RedisAllowances
 from shared.adapters.redis.answer_cache import RedisAnswerCache
 from shared.adapters.redis.api_keys import RedisApiKeys
 from shared.adapters.redis.connection import connect
+from shared.adapters.redis.deliveries import RedisDeliveries
 from shared.adapters.redis.job_feed import RedisJobFeed
 from shared.adapters.redis.job_store import RedisJobStore
 from shared.adapters.redis.lane_pauses import RedisLanePauses
 from shared.adapters.redis.outbox import RedisOutbox
 from shared.adapters.redis.rate_limits import RedisRateLimits
 from shared.adapters.redis.safety import unsafe_settings
+from shared.adapters.redis.webhook_endpoints import RedisWebhookEndpoints
+from shared.adapters.redis.webhook_secrets import RedisWebhookSecrets
 from shared.adapters.redis.worker_leases import RedisWorkerLeases
 from shared.adapters.telemetry.log_sink import log_sink
 from shared.domain.allowances import Allowances
@@ -34,9 +37,14 @@ from shared.domain.lane_pauses import LanePauses
 from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow
 from shared.domain.notices import Outbox
 from shared.domain.providers import ProviderClient
+from shared.domain.public_addresses import AllowedNetworks
 from shared.domain.reservations import RateLimits
 from shared.domain.routing import ClientKind
 from shared.domain.usage import Price
+from shared.domain.webhook_deliveries import Deliveries
+from shared.domain.webhook_endpoints import WebhookEndpoints
+from shared.domain.webhook_secrets import WebhookSecrets
+from shared.domain.webhook_sender import WebhookSender
 from shared.domain.work_queue import WorkQueue
 from shared.settings import LogLevel, Settings
 from shared.wire.config_check import Finding, Level, finding_of
@@ -77,6 +85,9 @@ class Connections:
     api_keys: ApiKeys
     pauses: LanePauses
     outbox: Outbox
+    webhook_endpoints: WebhookEndpoints
+    webhook_secrets: WebhookSecrets
+    deliveries: Deliveries
     queue: WorkQueue
     door: Door | None = None
     """None: the queues are streams, and nobody else speaks to them."""
@@ -145,6 +156,9 @@ async def open_connections(
             api_keys=RedisApiKeys(client),
             pauses=RedisLanePauses(client),
             outbox=RedisOutbox(client),
+            webhook_endpoints=RedisWebhookEndpoints(client),
+            webhook_secrets=RedisWebhookSecrets(client),
+            deliveries=RedisDeliveries(client),
             queue=queue,
             door=door,
         )
@@ -165,6 +179,18 @@ async def provider_clients() -> AsyncIterator[Mapping[ClientKind, ProviderClient
     finally:
         for client in clients.values():
             await client.close()
+
+
+@asynccontextmanager
+async def webhook_sender(allowed: AllowedNetworks, timeout_s: float) -> AsyncIterator[WebhookSender]:
+    """Give what sends webhooks, to public addresses and those of ``allowed``; an attempt ends within ``timeout_s``."""
+    from shared.adapters.webhooks.sender import HttpWebhookSender  # noqa: PLC0415 - couriers alone need it
+
+    sender = HttpWebhookSender(allowed, timeout_s)
+    try:
+        yield sender
+    finally:
+        await sender.close()
 
 
 async def check_servers(settings: Settings) -> list[Finding]:

@@ -1,9 +1,10 @@
 """Many jobs in one request."""
 
 from collections.abc import Iterator
+from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from producer_api.admission import Admission, idempotency_key_of
@@ -13,6 +14,9 @@ from producer_api.bulk_upload import BulkUpload
 from producer_api.parts import ApiParts
 from producer_api.schemas import ERRORS, EXAMPLE, BulkAnswer, submission_schema
 from shared.domain.tenants import Scope
+from shared.domain.webhook_urls import check_webhook_url
+
+Webhook = Annotated[str | None, Query(description="A URL that gets an event when the batch is finished.")]
 
 
 def router(parts: ApiParts, authentication: Authentication, admission: Admission) -> APIRouter:
@@ -37,11 +41,13 @@ def router(parts: ApiParts, authentication: Authentication, admission: Admission
             },
         },
     )
-    async def submit_many_jobs(request: Request) -> Response:
+    async def submit_many_jobs(request: Request, webhook: Webhook = None) -> Response:
         """Submit any number of jobs; a bad line rejects that line alone."""
         principal = await authentication.principal(request, Scope.SUBMIT)
         require_content_type(request, NDJSON_TYPES)
-        bulk = BulkUpload(parts, admission, principal, idempotency_key_of(request))
+        if webhook is not None:
+            check_webhook_url(webhook, parts.webhook_networks, "webhook")
+        bulk = BulkUpload(parts, admission, principal, idempotency_key_of(request), webhook)
         try:
             await bulk.take(request.stream())
         except BaseException:

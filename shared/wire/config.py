@@ -14,6 +14,7 @@ from shared.domain.catalog import Catalog, Fallbacks, Lane
 from shared.domain.circuit import BreakerPolicy
 from shared.domain.lanes import DeferrableWindow, Priority
 from shared.domain.off_peak import OffPeak
+from shared.domain.public_addresses import AllowedNetworks
 from shared.domain.retry import RetryPolicy
 from shared.domain.routing import Deployment, RoutingStrategy
 from shared.domain.usage import Price
@@ -39,6 +40,18 @@ class WorkerSettings:
 
     concurrency: int
     grace_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSettings:
+    """allowed: networks that webhooks may lead to beside public addresses.
+
+    concurrency: deliveries that one receiver gets at a time from a process. timeout_s: seconds that each may take.
+    """
+
+    allowed: AllowedNetworks
+    concurrency: int
+    timeout_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +93,7 @@ class Configuration:
     backlog: BacklogPolicy
     retention_s: float
     body_limit: int
+    webhooks: WebhookSettings
     policies: Policies = NO_POLICIES
     warnings: tuple[str, ...] = ()
     faults: frozenset[str] = frozenset()
@@ -126,6 +140,9 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Configuration:
         backlog=BacklogPolicy(forebay.surplus_after, max(1, forebay.surplus_after // 10), forebay.backlog.max_jobs),
         retention_s=forebay.retention,
         body_limit=forebay.body_limit,
+        webhooks=WebhookSettings(
+            forebay.webhooks.allow_networks, forebay.webhooks.concurrency, forebay.webhooks.timeout
+        ),
         policies=policies(forebay.limits, forebay.teams),
         warnings=(*no_models, *_about_models(file), *fallbacks.missing, *fallbacks.warnings, *doubts(file)),
         faults=frozenset({*no_models, *fallbacks.missing}),

@@ -10,9 +10,11 @@ from shared.domain.backlog import BacklogPolicy
 from shared.domain.job_store import DEFAULT_RETENTION_S
 from shared.domain.lanes import DEFAULT_WEIGHTS, DEFERRABLE_WINDOWS, Priority
 from shared.domain.off_peak import OffPeak
+from shared.domain.public_addresses import AllowedNetworks
 from shared.wire.config_dispatch_values import DeferrableWindows, OffPeakWindows, Share, Zone
 from shared.wire.config_teams import LimitsSection, Teams
 from shared.wire.config_values import Bytes, Seconds, Section, Whole, empty_is_default
+from shared.wire.config_webhook_values import Networks
 
 DEFERRABLE_IDLE_SHARE: Final = 0.5
 
@@ -61,6 +63,14 @@ class BacklogSection(Section):
     max_jobs: Annotated[Whole, Field(ge=1)] = BacklogPolicy().max_jobs
 
 
+class WebhooksSection(Section):
+    """Webhooks: networks they may lead to beside public addresses; how many one receiver gets at once, and how long each may take."""
+
+    allow_networks: Networks = AllowedNetworks()
+    concurrency: Annotated[Whole, Field(ge=1, le=256)] = 8
+    timeout: Annotated[Seconds, Field(ge=1, le=60)] = 15.0
+
+
 class ForebaySection(Section):
     """What LiteLLM has no word for.
 
@@ -70,6 +80,7 @@ class ForebaySection(Section):
     surplus_after: a team's unfinished jobs of a class beyond which its further ones wait behind the other teams'.
     retention: how long a finished job is kept.
     limits: the ceiling of all teams together. teams: what each may submit.
+    webhooks: where they may lead, and how they are sent.
     """
 
     priorities: Annotated[PriorityWeights, BeforeValidator(empty_is_default)] = PriorityWeights()
@@ -84,3 +95,4 @@ class ForebaySection(Section):
     body_limit: Bytes = 4 * 1024 * 1024
     limits: Annotated[LimitsSection, BeforeValidator(empty_is_default)] = LimitsSection()
     teams: Annotated[Teams, BeforeValidator(empty_is_default)] = Field(default_factory=dict)
+    webhooks: Annotated[WebhooksSection, BeforeValidator(empty_is_default)] = WebhooksSection()

@@ -39,7 +39,7 @@ PASSED_TO_LITELLM: Final = _names("""
 """Parameters of a deployment that go to ``litellm.acompletion`` as they are."""
 
 SHOWN: Final = _names("""
-    allowed_fails body_limit bulk cache cache_read_input_token_cost concurrency cooldown_time deferrable
+    allow_networks allowed_fails body_limit bulk cache cache_read_input_token_cost concurrency cooldown_time deferrable
     deferrable_idle_share deferrable_windows disable_cooldowns forebay_client grace id input_cost_per_token
     interactive interactive_reserve itpm max_input_tokens max_jobs max_output_tokens max_parallel_requests mode model model_name
     num_retries on_limit order otpm output_cost_per_token request_timeout retention routing_strategy rpd rpm standard
@@ -114,6 +114,6 @@ KNOWN: Final[dict[type[Section], frozenset[str]]] = {
         ui_access_mode use_azure_key_vault use_google_kms use_redis_transaction_buffer user_api_key_cache_ttl
         user_header_name
         """),
-    ForebaySection: _names("alerts budgets cache routing warming webhooks"),
+    ForebaySection: _names("alerts budgets cache routing warming"),
 }
 """What each section may hold besides the fields of its model."""

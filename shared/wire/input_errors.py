@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 NOT_YET: Final = frozenset(
     {
-        "callback",
         "cache.max_error",
         "cache.tags",
         "routing.complexity",
@@ -34,6 +33,7 @@ _SHOWN: Final = frozenset(
         "cache.ttl",
         "routing.region",
         "scopes",
+        "events",
         "on_limit",
         "limits.rpm",
         "limits.tpm",

@@ -106,6 +106,14 @@ class RoutingFields(BaseModel):
         return RoutingWish(self.region, None if self.fallbacks is None else tuple(self.fallbacks))
 
 
+class CallbackWish(BaseModel):
+    """Who is told when the job has ended. ``webhook``: a URL that gets the event, signed with the team's secret."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    webhook: str | None = None
+
+
 class Submission(BaseModel):
     """A job to be done. Only ``request`` is required; it reaches the provider as it is."""
 
@@ -121,6 +129,7 @@ class Submission(BaseModel):
     metadata: Metadata = {}
     cache: CacheWish = CacheWish()
     routing: RoutingFields = RoutingFields()
+    callback: CallbackWish = CallbackWish()
 
     @classmethod
     def parse(cls, body: bytes, now: float) -> Self:

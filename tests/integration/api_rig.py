@@ -17,11 +17,14 @@ from shared.adapters.redis.allowances import RedisAllowances
 from shared.adapters.redis.answer_cache import RedisAnswerCache
 from shared.adapters.redis.api_keys import RedisApiKeys
 from shared.adapters.redis.connection import connect
+from shared.adapters.redis.deliveries import RedisDeliveries
 from shared.adapters.redis.job_feed import RedisJobFeed
 from shared.adapters.redis.job_store import RedisJobStore
 from shared.adapters.redis.lane_pauses import RedisLanePauses
 from shared.adapters.redis.outbox import RedisOutbox
 from shared.adapters.redis.rate_limits import RedisRateLimits
+from shared.adapters.redis.webhook_endpoints import RedisWebhookEndpoints
+from shared.adapters.redis.webhook_secrets import RedisWebhookSecrets
 from shared.adapters.streams.work_queue import StreamsWorkQueue
 from shared.domain.answer_cache import CachedAnswer, CachePolicy
 from shared.domain.api_keys import StoredKeyring
@@ -234,6 +237,9 @@ async def running_api(redis_url: str, **changes: Any) -> AsyncIterator[Api]:  # 
         limits=RedisRateLimits(client),
         pauses=RedisLanePauses(client),
         outbox=RedisOutbox(client),
+        webhook_endpoints=RedisWebhookEndpoints(client),
+        webhook_secrets=RedisWebhookSecrets(client),
+        deliveries=RedisDeliveries(client),
         keyring=Keyrings((TwoTeams(), StoredKeyring(api_keys, clock))),
         api_keys=api_keys,
         allowances=RedisAllowances(client),

@@ -1,0 +1,104 @@
+"""The deliveries of webhooks: each with its attempts; redelivering."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request, Response
+
+from producer_api.authentication import Authentication
+from producer_api.endpoints.answers import json_response
+from producer_api.parts import ApiParts
+from producer_api.schemas import ERRORS
+from producer_api.webhook_schemas import DeliveryList, DeliveryObject
+from shared.domain import ids
+from shared.domain.errors import InvalidInput, NotFound
+from shared.domain.lanes import Mailbox
+from shared.domain.tenants import Scope
+from shared.domain.webhook_deliveries import Delivery, DeliveryFilter
+from shared.domain.webhook_schedule import DeliveryStatus
+from shared.wire.webhooks import render_delivery
+
+LARGEST_PAGE: Final = 1000
+_LONGEST_QUOTE: Final = 40
+
+Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE)]
+Subject = Annotated[str | None, Query(description="A job's or a batch's id.")]
+
+
+def router(parts: ApiParts, authentication: Authentication) -> APIRouter:
+    """Give the routes under ``/v1/webhooks/deliveries``."""
+    routes = APIRouter(prefix="/v1/webhooks/deliveries", tags=["webhooks"], responses=ERRORS)
+    ledger = _Ledger(parts)
+
+    @routes.get("", responses={200: {"model": DeliveryList}})
+    async def list_deliveries(
+        request: Request,
+        job: Subject = None,
+        endpoint: str | None = None,
+        status: DeliveryStatus | None = None,
+        after: str | None = None,
+        limit: Limit = 20,
+    ) -> Response:
+        """List deliveries, those of the newest events first. They are kept for 4 days after their last attempt."""
+        principal = await authentication.principal(request, Scope.READ)
+        wanted = DeliveryFilter(job, endpoint, status)
+        return json_response(await ledger.page(principal.team, wanted, after, limit))
+
+    @routes.get("/{delivery_id}", responses={200: {"model": DeliveryObject}})
+    async def get_delivery(request: Request, delivery_id: str) -> Response:
+        """Give a delivery with each of its attempts."""
+        principal = await authentication.principal(request, Scope.READ)
+        found = await parts.deliveries.get(principal.team, delivery_id)
+        return json_response(render_delivery(_there(found, delivery_id)))
+
+    @routes.post("/{delivery_id}/redeliver", status_code=202, responses={202: {"model": DeliveryObject}})
+    async def redeliver(request: Request, delivery_id: str) -> Response:
+        """Send the event again, with the same `webhook-id`, and try as often as at first."""
+        principal = await authentication.principal(request, Scope.SUBMIT)
+        return json_response(render_delivery(await ledger.begun_anew(principal.team, delivery_id)), 202)
+
+    return routes
+
+
+class _Ledger:
+    """Where the deliveries' records are."""
+
+    def __init__(self, parts: ApiParts) -> None:
+        self._parts = parts
+
+    async def page(self, team: str, wanted: DeliveryFilter, after: str | None, limit: int) -> dict[str, Any]:
+        if after is not None and not _is_delivery_id(after):
+            raise InvalidInput(
+                "`after` must be the id of a delivery, such as `last_id` of the page before; "
+                f"found `{after[:_LONGEST_QUOTE]}`.",
+                param="after",
+            )
+        page = await self._parts.deliveries.page(team, wanted, after, limit)
+        shown = page.deliveries
+        return {
+            "object": "list",
+            "data": [render_delivery(delivery) for delivery in shown],
+            "first_id": shown[0].id if shown else None,
+            "last_id": shown[-1].id if shown else None,
+            "has_more": page.next_after is not None,
+            "next_after": page.next_after,
+        }
+
+    async def begun_anew(self, team: str, delivery_id: str) -> Delivery:
+        anew = await self._parts.deliveries.begin_anew(team, delivery_id, self._parts.clock.now())
+        delivery = _there(anew, delivery_id)
+        await self._parts.queue.publish(Mailbox.WEBHOOKS.queue, delivery.due.message())
+        await self._parts.deliveries.note_queued(delivery.due)
+        return delivery
+
+
+def _there(delivery: Delivery | None, delivery_id: str) -> Delivery:
+    if delivery is None:
+        raise NotFound(
+            f"There is no webhook delivery `{delivery_id[:_LONGEST_QUOTE]}`; "
+            "`GET /v1/webhooks/deliveries` lists those that there are."
+        )
+    return delivery
+
+
+def _is_delivery_id(text: str) -> bool:
+    return text.startswith("dlv_") and text.count("_") == 1 and ids.created_at(text) is not None
