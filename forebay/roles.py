@@ -154,5 +154,5 @@ class Process:
             clock=self.clock,
             emit=self.emit,
             concurrency=webhooks.concurrency,
-            timeout_s=webhooks.timeout_s,
+            lease_s=webhooks.timeout_s + 5.0,  # for what comes before and after the sending
         )

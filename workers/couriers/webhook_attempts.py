@@ -25,7 +25,6 @@ from workers.couriers.webhook_subjects import Subjects
 LONGEST_BUSY_S: Final = 64.0
 """Seconds that a message is put away at most while there is no place for it."""
 
-_LEASE_MARGIN_S: Final = 5.0
 _QUEUE: Final = Mailbox.WEBHOOKS.queue
 
 
@@ -59,8 +58,7 @@ class Attempts:
             await self._put_away(due, message)
             return
         with self._places.held(receiver) as answer:
-            lease_s = self._parts.timeout_s + _LEASE_MARGIN_S
-            claim = await self._parts.deliveries.claim(due, self._parts.clock.now(), lease_s)
+            claim = await self._parts.deliveries.claim(due, self._parts.clock.now(), self._parts.lease_s)
             if claim.turn is Turn.GRANTED and claim.delivery is not None:
                 await self._granted(claim.delivery, answer)
                 return

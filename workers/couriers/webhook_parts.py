@@ -19,7 +19,7 @@ class WebhookParts:
     """The ports, the rule of retries, and the settings.
 
     concurrency: deliveries that one receiver may have under way in this process.
-    timeout_s: seconds after which the sender has ended an attempt.
+    lease_s: seconds for which an attempt is one courier's alone: longer than the sender takes.
     """
 
     store: JobStore
@@ -33,4 +33,4 @@ class WebhookParts:
     clock: Clock
     emit: Emit
     concurrency: int = 8
-    timeout_s: float = 15.0
+    lease_s: float = 20.0
