@@ -83,6 +83,7 @@ class Process:
             webhook_endpoints=connections.webhook_endpoints,
             webhook_secrets=connections.webhook_secrets,
             deliveries=connections.deliveries,
+            answer_streams=connections.answer_streams,
             keyring=Keyrings((keyring, StoredKeyring(connections.api_keys, self.clock))),
             api_keys=connections.api_keys,
             allowances=connections.allowances,
@@ -122,6 +123,7 @@ class Process:
                 allowances=connections.allowances,
                 pauses=connections.pauses,
                 outbox=connections.outbox,
+                answer_streams=connections.answer_streams,
                 clients=clients,
             )
             await Worker(parts, self.catalog, options, self.clock, self.emit).run(self.stop, on_ready)

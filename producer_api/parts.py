@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from producer_api.body import DEFAULT_BODY_LIMIT
 from shared.domain.allowances import NO_POLICIES, Allowances, Policies
 from shared.domain.answer_cache import AnswerCache, CachePolicy
+from shared.domain.answer_streams import AnswerStreams
 from shared.domain.api_keys import ApiKeys
 from shared.domain.backlog import BacklogPolicy
 from shared.domain.catalog import Catalog
@@ -47,6 +48,7 @@ class ApiParts:
     webhook_endpoints: WebhookEndpoints
     webhook_secrets: WebhookSecrets
     deliveries: Deliveries
+    answer_streams: AnswerStreams
     keyring: Keyring
     api_keys: ApiKeys
     allowances: Allowances

@@ -12,6 +12,7 @@ from shared.adapters.embedded.valkey import EmbeddedValkey
 from shared.adapters.providers.price_table import PriceTable
 from shared.adapters.redis.allowances import RedisAllowances
 from shared.adapters.redis.answer_cache import RedisAnswerCache
+from shared.adapters.redis.answer_streams import RedisAnswerStreams
 from shared.adapters.redis.api_keys import RedisApiKeys
 from shared.adapters.redis.connection import connect
 from shared.adapters.redis.deliveries import RedisDeliveries
@@ -27,6 +28,7 @@ from shared.adapters.redis.worker_leases import RedisWorkerLeases
 from shared.adapters.telemetry.log_sink import log_sink
 from shared.domain.allowances import Allowances
 from shared.domain.answer_cache import AnswerCache
+from shared.domain.answer_streams import AnswerStreams
 from shared.domain.api_keys import ApiKeys
 from shared.domain.clock import Clock, SystemClock
 from shared.domain.door import Door
@@ -88,6 +90,7 @@ class Connections:
     webhook_endpoints: WebhookEndpoints
     webhook_secrets: WebhookSecrets
     deliveries: Deliveries
+    answer_streams: AnswerStreams
     queue: WorkQueue
     door: Door | None = None
     """None: the queues are streams, and nobody else speaks to them."""
@@ -146,6 +149,8 @@ async def open_connections(
         door = _door(servers, queue, clock, emit)
         if door is not None:
             stack.push_async_callback(door.leave)
+        answer_streams = RedisAnswerStreams(client, clock, emit)
+        stack.push_async_callback(answer_streams.close)
         yield Connections(
             store=RedisJobStore(client, retention_s),
             leases=RedisWorkerLeases(client),
@@ -159,6 +164,7 @@ async def open_connections(
             webhook_endpoints=RedisWebhookEndpoints(client),
             webhook_secrets=RedisWebhookSecrets(client),
             deliveries=RedisDeliveries(client),
+            answer_streams=answer_streams,
             queue=queue,
             door=door,
         )

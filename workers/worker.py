@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from shared.domain.allowances import Allowances
 from shared.domain.answer_cache import AnswerCache
+from shared.domain.answer_streams import AnswerStreams
 from shared.domain.catalog import Catalog, Lane
 from shared.domain.class_shares import ClassShares
 from shared.domain.clock import Clock
@@ -67,6 +68,7 @@ class WorkerParts:
     allowances: Allowances
     pauses: LanePauses
     outbox: Outbox
+    answer_streams: AnswerStreams
     clients: Mapping[ClientKind, ProviderClient]
 
 

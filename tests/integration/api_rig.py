@@ -15,6 +15,7 @@ from producer_api.app import ApiParts, create_app
 from producer_api.server import listen, serve
 from shared.adapters.redis.allowances import RedisAllowances
 from shared.adapters.redis.answer_cache import RedisAnswerCache
+from shared.adapters.redis.answer_streams import RedisAnswerStreams
 from shared.adapters.redis.api_keys import RedisApiKeys
 from shared.adapters.redis.connection import connect
 from shared.adapters.redis.deliveries import RedisDeliveries
@@ -229,6 +230,7 @@ async def running_api(redis_url: str, **changes: Any) -> AsyncIterator[Api]:  # 
     store = WatchedJobStore(client)
     cache = RedisAnswerCache(client)
     api_keys = RedisApiKeys(client)
+    streams = RedisAnswerStreams(client, clock, events.append)
     parts = ApiParts(
         store=store,
         queue=queue,
@@ -240,6 +242,7 @@ async def running_api(redis_url: str, **changes: Any) -> AsyncIterator[Api]:  # 
         webhook_endpoints=RedisWebhookEndpoints(client),
         webhook_secrets=RedisWebhookSecrets(client),
         deliveries=RedisDeliveries(client),
+        answer_streams=streams,
         keyring=Keyrings((TwoTeams(), StoredKeyring(api_keys, clock))),
         api_keys=api_keys,
         allowances=RedisAllowances(client),
@@ -264,4 +267,5 @@ async def running_api(redis_url: str, **changes: Any) -> AsyncIterator[Api]:  # 
             stop.set()
             await serving
             await queue.close()
+            await streams.close()
             await client.aclose()

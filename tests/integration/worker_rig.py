@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from shared.adapters.providers.openai_http import OpenAIHttpClient
 from shared.adapters.redis.allowances import RedisAllowances
 from shared.adapters.redis.answer_cache import RedisAnswerCache
+from shared.adapters.redis.answer_streams import RedisAnswerStreams
 from shared.adapters.redis.connection import connect
 from shared.adapters.redis.job_feed import RedisJobFeed
 from shared.adapters.redis.job_store import RedisJobStore
@@ -136,6 +137,8 @@ async def worker_rig(store_url: str, retry: RetryPolicy, deployments: int = 1) -
         stack.push_async_callback(http.close)
         lane = Lane("sim", tuple(sim_deployment(number, provider.url) for number in range(deployments)), retry)
         await queue.declare([lane.name, *MAILBOXES])
+        streams = RedisAnswerStreams(client, SystemClock(), events.append)
+        stack.push_async_callback(streams.close)
         parts = WorkerParts(
             RedisJobStore(client),
             RedisWorkerLeases(client),
@@ -146,6 +149,7 @@ async def worker_rig(store_url: str, retry: RetryPolicy, deployments: int = 1) -
             RedisAllowances(client),
             RedisLanePauses(client),
             RedisOutbox(client),
+            streams,
             {ClientKind.HTTP: http},
         )
         yield Rig(parts, lane, provider, queue.intake(lane.name, DEFAULT_WEIGHTS, 8), events=events)

@@ -171,6 +171,16 @@ def worker_lease(worker: str) -> str:
     return f"forebay:{{worker:{_escaped(worker)}}}:lease"
 
 
+def answer_pieces(job_id: str) -> str:
+    """Give the channel on which the pieces of a job's answer are published."""
+    return f"forebay:answers:of:{job_id}"
+
+
+def answer_credits(process: str) -> str:
+    """Give the channel on which a process that writes answers hears of their readers."""
+    return f"forebay:answers:to:{process}"
+
+
 def _digest(name: str) -> str:
     return hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()
 

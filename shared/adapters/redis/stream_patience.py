@@ -1,0 +1,18 @@
+"""How long the two ends of an answer's stream wait for each other, and how far one may be ahead."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPatience:
+    """Counted in looks, not in seconds: a process that was held up has not seen another be silent.
+
+    look_s: seconds between looks; at each of them both ends give a sign of life.
+    with_writers, with_readers: looks without a sign of it after which one is taken for gone.
+    window: bytes of pieces that may be on their way and not taken.
+    """
+
+    look_s: float = 2.0
+    with_writers: int = 3
+    with_readers: int = 7
+    window: int = 64 * 1024
