@@ -77,6 +77,7 @@ class Process:
             queue=connections.queue,
             cache=connections.cache,
             feed=connections.feed,
+            watch=connections.watch,
             limits=connections.limits,
             pauses=connections.pauses,
             outbox=connections.outbox,

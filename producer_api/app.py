@@ -12,7 +12,20 @@ from producer_api.authentication import Authentication
 from producer_api.backlog_admission import BacklogAdmission
 from producer_api.cancellation import Cancellation
 from producer_api.described_api import DESCRIPTION, DescribedApi
-from producer_api.endpoints import batches, bulk, deliveries, health, jobs, keys, lanes, models, openai, webhooks
+from producer_api.endpoints import (
+    batches,
+    bulk,
+    deliveries,
+    health,
+    job_events,
+    jobs,
+    keys,
+    lanes,
+    models,
+    openai,
+    webhooks,
+)
+from producer_api.event_streams import OpenStreams
 from producer_api.lane_survey import LaneSurvey
 from producer_api.outlooks import Outlooks
 from producer_api.parts import ApiParts
@@ -32,6 +45,7 @@ def create_app(parts: ApiParts) -> DescribedApi:
     authentication = Authentication(parts.keyring)
     results = ResultHub(parts.feed, parts.clock, parts.emit)
     waiting = Waiting(parts, admission, results, Cancellation(parts))
+    streams = OpenStreams()
 
     @asynccontextmanager
     async def lifespan(_app: DescribedApi) -> AsyncIterator[None]:
@@ -51,9 +65,11 @@ def create_app(parts: ApiParts) -> DescribedApi:
         redoc_url=None,
         middleware=[Middleware(RequestIds, make_id=lambda: f"req_{secrets.token_hex(16)}")],
     )
+    app.on_stopping.append(streams.end)
     error_responses.install(app)
     for routes in (
         jobs.router(parts, authentication, admission, results),
+        job_events.router(parts, authentication, streams),
         bulk.router(parts, authentication, admission),
         batches.router(parts, authentication),
         models.router(parts, authentication),

@@ -1,5 +1,6 @@
 """What the documentation of the API says beyond its paths: where to begin, and how to send a key."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -23,6 +24,12 @@ class DescribedApi(FastAPI):
 
     FastAPI's own way would have every request go through its dependencies; ``Authentication`` reads the key here.
     """
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - FastAPI's own
+        """Take what FastAPI takes."""
+        super().__init__(**options)
+        self.on_stopping: list[Callable[[], None]] = []
+        """What is called when the server is told to stop, while requests are still under way."""
 
     def openapi(self) -> dict[str, Any]:
         """Give the OpenAPI document; made once."""

@@ -13,6 +13,7 @@ from shared.domain.catalog import Catalog
 from shared.domain.clock import Clock
 from shared.domain.events import Emit
 from shared.domain.job_store import DEFAULT_RETENTION_S, JobFeed, JobStore
+from shared.domain.job_watch import JobWatch
 from shared.domain.lane_pauses import LanePauses
 from shared.domain.lanes import DEFAULT_WEIGHTS, DEFERRABLE_WINDOWS, DeferrableWindow, Priority
 from shared.domain.notices import Outbox
@@ -42,6 +43,7 @@ class ApiParts:
     queue: WorkQueue
     cache: AnswerCache
     feed: JobFeed
+    watch: JobWatch
     limits: RateLimits
     pauses: LanePauses
     outbox: Outbox

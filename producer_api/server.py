@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Final
 
 import uvicorn
-from fastapi import FastAPI
 
+from producer_api.described_api import DescribedApi
 from shared.domain.errors import ConfigurationError
 
 SHUTDOWN_GRACE_S: Final = 5
@@ -37,7 +37,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def serve(app: FastAPI, listener: socket.socket, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
+async def serve(app: DescribedApi, listener: socket.socket, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
     """Serve until ``stop`` is set or this is cancelled, then let requests under way end."""
     config = uvicorn.Config(
         app,
@@ -49,12 +49,12 @@ async def serve(app: FastAPI, listener: socket.socket, stop: asyncio.Event, on_r
         timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
     )
     server = _Server(config, on_ready)
-    stopping = asyncio.create_task(_stop_with(stop, server))
+    stopping = asyncio.create_task(_stop_with(stop, server, app))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         await asyncio.shield(serving)
     except asyncio.CancelledError:
-        server.should_exit = True
+        _stop(server, app)
         await serving  # in good order: torn away, it would leave its lifespan behind and log that with a traceback
         raise
     finally:
@@ -75,6 +75,12 @@ class _Server(uvicorn.Server):
         yield  # the process's signals are the stack's business
 
 
-async def _stop_with(stop: asyncio.Event, server: uvicorn.Server) -> None:
+async def _stop_with(stop: asyncio.Event, server: uvicorn.Server, app: DescribedApi) -> None:
     await stop.wait()
+    _stop(server, app)
+
+
+def _stop(server: uvicorn.Server, app: DescribedApi) -> None:
     server.should_exit = True
+    for tell in app.on_stopping:
+        tell()

@@ -18,6 +18,7 @@ from shared.adapters.redis.connection import connect
 from shared.adapters.redis.deliveries import RedisDeliveries
 from shared.adapters.redis.job_feed import RedisJobFeed
 from shared.adapters.redis.job_store import RedisJobStore
+from shared.adapters.redis.job_watch import RedisJobWatch
 from shared.adapters.redis.lane_pauses import RedisLanePauses
 from shared.adapters.redis.outbox import RedisOutbox
 from shared.adapters.redis.rate_limits import RedisRateLimits
@@ -35,6 +36,7 @@ from shared.domain.door import Door
 from shared.domain.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
 from shared.domain.events import Emit
 from shared.domain.job_store import JobFeed, JobStore, WorkerLeases
+from shared.domain.job_watch import JobWatch
 from shared.domain.lane_pauses import LanePauses
 from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow
 from shared.domain.notices import Outbox
@@ -81,6 +83,7 @@ class Connections:
     store: JobStore
     leases: WorkerLeases
     feed: JobFeed
+    watch: JobWatch
     cache: AnswerCache
     limits: RateLimits
     allowances: Allowances
@@ -151,10 +154,13 @@ async def open_connections(
             stack.push_async_callback(door.leave)
         answer_streams = RedisAnswerStreams(client, clock, emit)
         stack.push_async_callback(answer_streams.close)
+        watch = RedisJobWatch(client, clock, emit)
+        stack.push_async_callback(watch.close)
         yield Connections(
             store=RedisJobStore(client, retention_s),
             leases=RedisWorkerLeases(client),
             feed=RedisJobFeed(client),
+            watch=watch,
             cache=RedisAnswerCache(client),
             limits=RedisRateLimits(client),
             allowances=RedisAllowances(client),

@@ -4,6 +4,7 @@ from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
+from producer_api.absent_jobs import AbsentJobs, is_job_id
 from producer_api.admission import Admission
 from producer_api.authentication import Authentication
 from producer_api.cancellation import Cancellation
@@ -12,9 +13,7 @@ from producer_api.endpoints.batches import require_batch
 from producer_api.parts import ApiParts
 from producer_api.results import ResultHub
 from producer_api.schemas import ERRORS, EXAMPLE, JobList, JobObject, submission_schema
-from shared.domain import ids
-from shared.domain.durations import format_duration
-from shared.domain.errors import Expired, ForebayError, InvalidInput, NotFound
+from shared.domain.errors import InvalidInput
 from shared.domain.job import Job, JobStatus
 from shared.domain.job_store import JobFilter
 from shared.domain.lanes import Priority
@@ -91,27 +90,28 @@ class _Shelf:
         self._parts = parts
         self._results = results
         self._cancellation = Cancellation(parts)
+        self._absent = AbsentJobs(parts.clock, parts.retention_s)
 
     async def job(self, team: str, job_id: str, wait_s: float) -> Job:
-        self._require_job_id(job_id)
+        self._absent.require_id(job_id)
         job = (
             await self._results.final(job_id, lambda: self._parts.store.get(team, job_id), wait_s)
             if wait_s > 0
             else await self._parts.store.get(team, job_id)
         )
         if job is None:
-            raise self._missing(job_id)
+            raise self._absent.error(job_id)
         return job
 
     async def cancelled(self, team: str, job_id: str) -> Job:
-        self._require_job_id(job_id)
+        self._absent.require_id(job_id)
         job = await self._cancellation.cancel(team, job_id)
         if job is None:
-            raise self._missing(job_id)
+            raise self._absent.error(job_id)
         return job
 
     async def page(self, team: str, job_filter: JobFilter, after: str | None, limit: int) -> Response:
-        if after is not None and not _is_job_id(after):
+        if after is not None and not is_job_id(after):
             raise InvalidInput(
                 "`after` must be the id of a job, such as `last_id` of the page before; "
                 f"found `{after[:_LONGEST_QUOTE]}`.",
@@ -130,22 +130,3 @@ class _Shelf:
                 "next_after": page.next_after,
             }
         )
-
-    def _require_job_id(self, job_id: str) -> None:
-        if not _is_job_id(job_id):
-            raise _no_job(job_id)
-
-    def _missing(self, job_id: str) -> ForebayError:
-        created_at = ids.created_at(job_id)
-        if created_at is not None and created_at < self._parts.clock.now() - self._parts.retention_s:
-            kept = format_duration(self._parts.retention_s)
-            return Expired(f"The job `{job_id}` is no longer kept: finished jobs are for {kept} (`forebay.retention`).")
-        return _no_job(job_id)
-
-
-def _no_job(job_id: str) -> NotFound:
-    return NotFound(f"There is no job `{job_id[:_LONGEST_QUOTE]}`; `GET /v1/jobs` lists those that there are.")
-
-
-def _is_job_id(text: str) -> bool:
-    return text.startswith("job_") and text.count("_") == 1 and ids.created_at(text) is not None

@@ -21,6 +21,7 @@ from shared.adapters.redis.connection import connect
 from shared.adapters.redis.deliveries import RedisDeliveries
 from shared.adapters.redis.job_feed import RedisJobFeed
 from shared.adapters.redis.job_store import RedisJobStore
+from shared.adapters.redis.job_watch import RedisJobWatch
 from shared.adapters.redis.lane_pauses import RedisLanePauses
 from shared.adapters.redis.outbox import RedisOutbox
 from shared.adapters.redis.rate_limits import RedisRateLimits
@@ -229,6 +230,7 @@ async def running_api(redis_url: str, **changes: Any) -> AsyncIterator[Api]:  # 
     queue.published = []
     store = WatchedJobStore(client)
     cache = RedisAnswerCache(client)
+    watch = RedisJobWatch(client, clock, events.append)
     api_keys = RedisApiKeys(client)
     streams = RedisAnswerStreams(client, clock, events.append)
     parts = ApiParts(
@@ -236,6 +238,7 @@ async def running_api(redis_url: str, **changes: Any) -> AsyncIterator[Api]:  # 
         queue=queue,
         cache=cache,
         feed=RedisJobFeed(client),
+        watch=watch,
         limits=RedisRateLimits(client),
         pauses=RedisLanePauses(client),
         outbox=RedisOutbox(client),
@@ -266,6 +269,7 @@ async def running_api(redis_url: str, **changes: Any) -> AsyncIterator[Api]:  # 
         finally:
             stop.set()
             await serving
+            await watch.close()
             await queue.close()
             await streams.close()
             await client.aclose()

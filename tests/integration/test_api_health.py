@@ -61,6 +61,7 @@ async def test_the_documentation_tells_of_every_path_its_bodies_and_its_errors(a
         "/v1/jobs",
         "/v1/jobs/bulk",
         "/v1/jobs/{job_id}",
+        "/v1/jobs/{job_id}/events",
         "/v1/jobs/{job_id}/cancel",
         "/v1/batches/{batch_id}",
         "/v1/keys",
