@@ -12,6 +12,7 @@ from typing import Self
 
 from producer_api.app import ApiParts, create_app
 from producer_api.server import serve
+from scheduler.duties.parts import DutyParts
 from scheduler.scheduler import Scheduler
 from scheduler.timetable import timetable
 from shared.bootstrap import Connections, Servers, open_connections, price_of, provider_clients, sink, webhook_sender
@@ -131,8 +132,18 @@ class Process:
 
     async def scheduler(self, connections: Connections, on_ready: OnReady) -> None:
         """Do what is due at its time."""
-        rows = timetable(connections.store, connections.queue, self.clock, self.windows)
-        await Scheduler(rows, self.clock, self.emit).run(self.stop, on_ready)
+        parts = DutyParts(
+            store=connections.store,
+            upkeep=connections.upkeep,
+            queue=connections.queue,
+            outbox=connections.outbox,
+            allowances=connections.allowances,
+            clock=self.clock,
+            emit=self.emit,
+            windows=self.windows,
+        )
+        await connections.queue.declare([*self.catalog.lanes, *MAILBOXES])
+        await Scheduler(timetable(parts), connections.schedule, self.clock, self.emit).run(self.stop, on_ready)
 
     async def couriers(self, connections: Connections, on_ready: OnReady) -> None:
         """Carry results."""

@@ -1,19 +1,28 @@
 """What runs when. Read this table to know everything the scheduler does."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
 
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from scheduler.duties.expire_jobs import ExpireJobs
+from scheduler.duties.forget_jobs import ForgetJobs
+from scheduler.duties.parts import DutyParts
+from scheduler.duties.publish_notices import PublishNotices
 from scheduler.duties.republish_stranded_jobs import RepublishStrandedJobs
-from shared.domain.clock import Clock
-from shared.domain.job_store import JobStore
-from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow
-from shared.domain.work_queue import WorkQueue
+from scheduler.duties.watch_deadlines import WatchDeadlines
+from shared.domain.durations import format_duration
 
-Duty = Callable[[], Awaitable[int]]
-"""Does what is due and gives how much that was; raises ``Unavailable`` when it could not look."""
+Duty = Callable[[], Awaitable[int | Mapping[str, int]]]
+"""Does what is due, and gives how much that was, or how much of what; raises ``Unavailable`` when it could not look."""
+
+MISFIRE_GRACE_S: Final = 600
+"""A firing that comes at most this late (a paused process, a change of leader) still runs, once."""
+
+_EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +33,39 @@ class Row:
     trigger: BaseTrigger
     duty: Duty
 
+    @property
+    def times(self) -> str:
+        """The times in words."""
+        if isinstance(self.trigger, IntervalTrigger):
+            return f"every {format_duration(self.trigger.interval.total_seconds())}"
+        return str(self.trigger)
 
-def timetable(
-    store: JobStore, queue: WorkQueue, clock: Clock, windows: Sequence[DeferrableWindow] = DEFERRABLE_WINDOWS
-) -> tuple[Row, ...]:
-    """Give every duty with its times. ``windows``: of deferrable work, the shortest first."""
-    republish = RepublishStrandedJobs(store, queue, clock, windows)
-    return (Row("republish stranded jobs", IntervalTrigger(seconds=10), republish),)
+    def next_after(self, now: float) -> float | None:
+        """Give the next time after ``now`` (seconds since the epoch); None: there is none."""
+        moment = self.trigger.get_next_fire_time(None, datetime.fromtimestamp(now, UTC))
+        return None if moment is None else moment.timestamp()
+
+    def last_before(self, now: float) -> datetime | None:
+        """Give the last time up to ``now`` that is not too late yet; None: there is none."""
+        moment = self.trigger.get_next_fire_time(None, datetime.fromtimestamp(now - MISFIRE_GRACE_S, UTC))
+        last = None
+        while moment is not None and moment.timestamp() <= now:
+            last = moment
+            moment = self.trigger.get_next_fire_time(moment, moment)
+        return last
+
+
+def every(seconds: float) -> IntervalTrigger:
+    """Fire at the multiples of so many seconds, which are the same moments in every scheduler."""
+    return IntervalTrigger(seconds=seconds, start_date=_EPOCH, timezone=UTC)
+
+
+def timetable(parts: DutyParts) -> tuple[Row, ...]:
+    """Give every duty with its times."""
+    return (
+        Row("republish stranded jobs", every(10), RepublishStrandedJobs(parts)),
+        Row("publish notices", every(10), PublishNotices(parts)),
+        Row("expire jobs", every(5), ExpireJobs(parts)),
+        Row("watch deadlines", every(60), WatchDeadlines(parts)),
+        Row("forget jobs", every(60), ForgetJobs(parts)),
+    )

@@ -18,11 +18,13 @@ from shared.adapters.redis.connection import connect
 from shared.adapters.redis.deliveries import RedisDeliveries
 from shared.adapters.redis.job_feed import RedisJobFeed
 from shared.adapters.redis.job_store import RedisJobStore
+from shared.adapters.redis.job_upkeep import RedisJobUpkeep
 from shared.adapters.redis.job_watch import RedisJobWatch
 from shared.adapters.redis.lane_pauses import RedisLanePauses
 from shared.adapters.redis.outbox import RedisOutbox
 from shared.adapters.redis.rate_limits import RedisRateLimits
 from shared.adapters.redis.safety import unsafe_settings
+from shared.adapters.redis.schedule import RedisSchedule
 from shared.adapters.redis.webhook_endpoints import RedisWebhookEndpoints
 from shared.adapters.redis.webhook_secrets import RedisWebhookSecrets
 from shared.adapters.redis.worker_leases import RedisWorkerLeases
@@ -36,6 +38,7 @@ from shared.domain.door import Door
 from shared.domain.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
 from shared.domain.events import Emit
 from shared.domain.job_store import JobFeed, JobStore, WorkerLeases
+from shared.domain.job_upkeep import JobUpkeep
 from shared.domain.job_watch import JobWatch
 from shared.domain.lane_pauses import LanePauses
 from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow
@@ -44,6 +47,7 @@ from shared.domain.providers import ProviderClient
 from shared.domain.public_addresses import AllowedNetworks
 from shared.domain.reservations import RateLimits
 from shared.domain.routing import ClientKind
+from shared.domain.schedule import Schedule
 from shared.domain.usage import Price
 from shared.domain.webhook_deliveries import Deliveries
 from shared.domain.webhook_endpoints import WebhookEndpoints
@@ -94,6 +98,8 @@ class Connections:
     webhook_secrets: WebhookSecrets
     deliveries: Deliveries
     answer_streams: AnswerStreams
+    upkeep: JobUpkeep
+    schedule: Schedule
     queue: WorkQueue
     door: Door | None = None
     """None: the queues are streams, and nobody else speaks to them."""
@@ -171,6 +177,8 @@ async def open_connections(
             webhook_secrets=RedisWebhookSecrets(client),
             deliveries=RedisDeliveries(client),
             answer_streams=answer_streams,
+            upkeep=RedisJobUpkeep(client, retention_s),
+            schedule=RedisSchedule(client),
             queue=queue,
             door=door,
         )

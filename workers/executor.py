@@ -15,7 +15,7 @@ from shared.domain.catalog import Lane
 from shared.domain.clock import Clock
 from shared.domain.errors import MalformedMessage, StoreUnavailable
 from shared.domain.events import ClaimLost, Emit, JobRetried, MessageBuried
-from shared.domain.job import LONGEST_WAIT_S, Envelope, JobSpec, JobStatus, Outcome
+from shared.domain.job import EXPIRED, LONGEST_WAIT_S, Envelope, JobSpec, JobStatus, Outcome
 from shared.domain.job_store import Claim, ClaimResult, Finish, JobStore, WorkerLeases
 from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow, JobClass
 from shared.domain.notices import Announcer
@@ -25,7 +25,7 @@ from shared.domain.routing import RoutingWish
 from shared.domain.work_queue import Delivery, WorkQueue
 from shared.wire.envelope import decode
 from workers.claims import Claims
-from workers.outcomes import EXPIRED, failed, finished, succeeded
+from workers.outcomes import failed, finished, succeeded
 from workers.quota_gate import LaneBlocked
 from workers.rests import LONGEST_REST_S
 from workers.settlement import Settlement

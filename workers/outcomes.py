@@ -1,15 +1,8 @@
 """What becomes of a job, in the words that its client reads."""
 
-from typing import Final
-
 from shared.domain.events import JobFinished
 from shared.domain.job import JobError, JobStatus, Outcome
 from workers.task import Answer, Task
-
-EXPIRED: Final = Outcome(
-    JobStatus.EXPIRED,
-    error=JobError("The deadline passed before the job was finished.", "expired", "deadline_exceeded"),
-)
 
 
 def succeeded(answer: Answer) -> Outcome:

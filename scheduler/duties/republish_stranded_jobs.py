@@ -1,12 +1,12 @@
 """Publish the jobs that were recorded and, because of a crash in between, never confirmed by the broker."""
 
-from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
-from shared.domain.clock import Clock
-from shared.domain.job_store import JobStore
-from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow
-from shared.domain.work_queue import Message, WorkQueue
+from scheduler.duties.parts import DutyParts
+from shared.domain.errors import Unroutable
+from shared.domain.job_store import Stranded
+from shared.domain.work_queue import Message
 from shared.wire.envelope import decode
 
 STRANDED_AFTER_S: Final = 15.0
@@ -18,28 +18,23 @@ AT_ONCE: Final = 500
 class RepublishStrandedJobs:
     """A duty. Running it twice at once does no harm: a job is run by whoever claims it."""
 
-    def __init__(
-        self,
-        store: JobStore,
-        queue: WorkQueue,
-        clock: Clock,
-        windows: Sequence[DeferrableWindow] = DEFERRABLE_WINDOWS,
-        stranded_after_s: float = STRANDED_AFTER_S,
-    ) -> None:
-        """Look in ``store``, publish to ``queue``. ``windows``: of deferrable work, the shortest first."""
-        self._windows = windows
+    def __init__(self, parts: DutyParts, stranded_after_s: float = STRANDED_AFTER_S) -> None:
+        """Look in the store, publish to the queues."""
+        self._parts = parts
         self._stranded_after_s = stranded_after_s
-        self._store = store
-        self._queue = queue
-        self._clock = clock
 
     async def __call__(self) -> int:
         """Do it; give the number of jobs published. Raises ``Unavailable``."""
-        stranded = await self._store.stranded(self._stranded_after_s, AT_ONCE)
-        for job in stranded:
-            spec = decode(job.message).spec
-            now = self._clock.now()
-            queue = spec.queue(spec.starts_at(now), self._windows)
-            await self._queue.publish(queue, Message(job.message, job.job_id), spec.wait_s(now))
-            await self._store.mark_queued(job.team, [spec])
-        return len(stranded)
+        published = 0
+        for job in await self._parts.store.stranded(self._stranded_after_s, AT_ONCE):
+            with suppress(Unroutable):  # its lane is configured no more; the others' are
+                await self._publish(job)
+                published += 1
+        return published
+
+    async def _publish(self, job: Stranded) -> None:
+        spec = decode(job.message).spec
+        now = self._parts.clock.now()
+        queue = spec.queue(spec.starts_at(now), self._parts.windows)
+        await self._parts.queue.publish(queue, Message(job.message, job.job_id), spec.wait_s(now))
+        await self._parts.store.mark_queued(job.team, [spec])

@@ -189,6 +189,31 @@ class DutyFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DeadlinesClose(Event):
+    """So many jobs of a lane wait although their deadline is close; ``soonest_s``: seconds to the first of them."""
+
+    lane: str
+    waiting: int
+    soonest_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LeadTaken(Event):
+    """A scheduler leads from now on. ``term`` grows with each change of leader."""
+
+    name: str
+    term: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeadLost(Event):
+    """A scheduler leads no more: it was paused, cut off from the store, or told to stop."""
+
+    name: str
+    term: int
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigurationDoubt(Event):
     """The configuration holds something that has no effect here, or a doubtful one."""
 

@@ -239,6 +239,13 @@ class Outcome:
     cache: CacheResult | None = None
 
 
+EXPIRED: Final = Outcome(
+    JobStatus.EXPIRED,
+    error=JobError("The deadline passed before the job was finished.", "expired", "deadline_exceeded"),
+)
+"""How a job ends that nobody finished in time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """A job as the store knows it.

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from redis.asyncio import Redis
 
+from scheduler.duties.parts import DutyParts
 from shared.adapters.providers.openai_http import OpenAIHttpClient
 from shared.adapters.redis.allowances import RedisAllowances
 from shared.adapters.redis.answer_cache import RedisAnswerCache
@@ -26,6 +27,7 @@ from shared.domain.events import Event
 from shared.domain.ids import new_id
 from shared.domain.job import Envelope, Job, JobSpec
 from shared.domain.job_store import NewJob
+from shared.domain.job_upkeep import JobUpkeep
 from shared.domain.lanes import DEFAULT_WEIGHTS, MAILBOXES, Priority
 from shared.domain.notices import Announcer
 from shared.domain.retry import RetryPolicy
@@ -153,6 +155,12 @@ async def worker_rig(store_url: str, retry: RetryPolicy, deployments: int = 1) -
             {ClientKind.HTTP: http},
         )
         yield Rig(parts, lane, provider, queue.intake(lane.name, DEFAULT_WEIGHTS, 8), events=events)
+
+
+def duty_parts(rig: Rig, upkeep: JobUpkeep) -> DutyParts:
+    """What the scheduler's duties work with, beside that worker."""
+    parts = rig.parts
+    return DutyParts(parts.store, upkeep, parts.queue, parts.outbox, parts.allowances, rig.clock, rig.events.append)
 
 
 def sim_deployment(number: int, url: str, lane: str = "sim") -> Deployment:

@@ -32,6 +32,12 @@ API_KEY_HASHES: Final = "forebay:{keys}:hashes"
 API_KEY_INDEX: Final = "forebay:{keys}:index"
 """A sorted set of the ids of all API keys, all with score 0."""
 
+LEADER: Final = "forebay:{schedule}:leader"
+"""A hash: which scheduler leads, in which term, and until when."""
+
+TIMETABLE: Final = "forebay:{schedule}:timetable"
+"""A hash: each duty of the leading scheduler, by its name."""
+
 PAUSED_LANES: Final = "forebay:paused-lanes"
 """The set of the lanes that an administrator has paused."""
 
@@ -179,6 +185,16 @@ def answer_pieces(job_id: str) -> str:
 def answer_credits(process: str) -> str:
     """Give the channel on which a process that writes answers hears of their readers."""
     return f"forebay:answers:to:{process}"
+
+
+def firings_of(duty: str) -> str:
+    """A sorted set of the times at which a duty's firings were due that somebody has begun."""
+    return f"forebay:{{schedule}}:firings:{_escaped(duty)}"
+
+
+def runs_of(duty: str) -> str:
+    """A hash: the last runs of a duty, by the time at which they were due."""
+    return f"forebay:{{schedule}}:runs:{_escaped(duty)}"
 
 
 def _digest(name: str) -> str:

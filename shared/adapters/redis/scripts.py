@@ -17,9 +17,10 @@ class Script:
     sha: str
 
     @classmethod
-    def load(cls, name: str, prelude: str = "prelude") -> Self:
-        """Read ``lua/<name>.lua``, with its prelude in front."""
-        source = "\n".join((_FOLDER / f"{part}.lua").read_text(encoding="utf-8") for part in (prelude, name))
+    def load(cls, name: str, *preludes: str) -> Self:
+        """Read ``lua/<name>.lua``, with its preludes in front; none named: ``prelude.lua``."""
+        parts = (*(preludes or ("prelude",)), name)
+        source = "\n".join((_FOLDER / f"{part}.lua").read_text(encoding="utf-8") for part in parts)
         sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
         return cls(name, source, sha)
 
@@ -56,3 +57,12 @@ BEGIN_DELIVERY_ANEW: Final = Script.load("begin_delivery_anew")
 CLAIM_DELIVERY: Final = Script.load("claim_delivery")
 NOTE_DELIVERY: Final = Script.load("note_delivery")
 NOTE_QUEUED_DELIVERY: Final = Script.load("note_queued_delivery")
+LEAD: Final = Script.load("lead")
+RESIGN: Final = Script.load("resign")
+PUBLISH_TIMETABLE: Final = Script.load("publish_timetable", "prelude", "schedule_prelude")
+BEGIN_FIRING: Final = Script.load("begin_firing", "prelude", "schedule_prelude")
+END_FIRING: Final = Script.load("end_firing")
+LOOK_AT_SCHEDULE: Final = Script.load("look_at_schedule")
+IDS_BY_DEADLINE: Final = Script.load("ids_by_deadline")
+EXPIRE_JOB: Final = Script.load("expire_job")
+FORGET_JOBS: Final = Script.load("forget_jobs")

@@ -16,9 +16,11 @@ from shared.adapters.redis.answer_cache import RedisAnswerCache
 from shared.adapters.redis.api_keys import RedisApiKeys
 from shared.adapters.redis.deliveries import RedisDeliveries
 from shared.adapters.redis.job_store import RedisJobStore
+from shared.adapters.redis.job_upkeep import RedisJobUpkeep
 from shared.adapters.redis.keys import answer, of_team, worker_lease
 from shared.adapters.redis.outbox import RedisOutbox
 from shared.adapters.redis.rate_limits import RedisRateLimits
+from shared.adapters.redis.schedule import RedisSchedule
 from shared.adapters.redis.scripts import Script
 from shared.adapters.redis.webhook_endpoints import RedisWebhookEndpoints
 from shared.adapters.redis.webhook_secrets import RedisWebhookSecrets
@@ -26,12 +28,14 @@ from shared.domain.allowances import Allowance, Charge, Charged, OverLimit, owne
 from shared.domain.answer_cache import CachedAnswer, CacheKey
 from shared.domain.api_keys import ApiKey
 from shared.domain.circuit import Health
+from shared.domain.clock import SystemClock
 from shared.domain.job import Attribution, JobStatus
 from shared.domain.job_store import JobFilter, NewJob
 from shared.domain.lanes import JobClass
 from shared.domain.rate_limit import CallEnd, Cost, Wish
 from shared.domain.reservations import Candidates, Reservation, Wait
 from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment
+from shared.domain.schedule import Beginning, Firing, PlannedDuty, Result
 from shared.domain.usage import Usage
 from shared.domain.webhook_deliveries import DeliveryAttempt, DeliveryFilter, Turn
 from shared.domain.webhook_endpoints import Failing
@@ -80,6 +84,8 @@ async def _do_everything(client: Redis) -> None:
     await _use_allowances(RedisAllowances(client))
     await RedisOutbox(client).overdue(0.0, 10)
     await _send_webhooks(client)
+    await _keep_a_schedule(RedisSchedule(client))
+    await _keep_jobs(store, RedisJobUpkeep(client))
     keys = RedisApiKeys(client)
     await keys.add(ApiKey("key_1", TEAM, "fb-…", CREATED_AT), "a hash")
     await keys.page(TEAM, None, 10)
@@ -104,6 +110,26 @@ async def _send_webhooks(client: Redis) -> None:
     assert await deliveries.note(delivery, attempt, Ruling(DeliveryStatus.DELIVERED))
     await deliveries.begin_anew(TEAM, delivery.id, CREATED_AT)
     await deliveries.page(TEAM, DeliveryFilter(), None, 10)
+
+
+async def _keep_a_schedule(schedule: RedisSchedule) -> None:
+    """A scheduler takes the lead, fires once, and stops."""
+    term = await schedule.lead("a", 30.0)
+    assert term is not None
+    firing = Firing("a duty", SystemClock().now(), "at all times")
+    await schedule.publish("a", term, [PlannedDuty("a duty", "at all times", None)])
+    assert await schedule.begin("a", term, firing) is Beginning.BEGUN
+    await schedule.end(term, firing, Result())
+    await schedule.look()
+    await schedule.resign("a")
+
+
+async def _keep_jobs(store: RedisJobStore, upkeep: RedisJobUpkeep) -> None:
+    """A job of a batch and one alone pass their deadlines."""
+    await store.accept([counted(new(a_spec(batch_id=batch_id, deadline=1.0))) for batch_id in ("batch_1", None)])
+    assert len(await upkeep.expire(9)) >= 2
+    await upkeep.close_to_deadline(60.0, 9)
+    await upkeep.forget(9)
 
 
 async def _use_limits(limits: RedisRateLimits) -> None:

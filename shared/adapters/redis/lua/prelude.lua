@@ -34,13 +34,14 @@ local function has_batch()
   return KEYS[10] ~= nil and redis.call('EXISTS', KEYS[9]) == 1
 end
 
--- Takes up to `most` jobs whose retention is over out of the index.
+-- Takes up to `most` jobs whose retention is over out of the index. Returns how many.
 local function sweep(index, expiring, most)
   local gone = redis.call('ZRANGEBYSCORE', expiring, '-inf', now_text(), 'LIMIT', 0, most)
   if #gone > 0 then
     redis.call('ZREM', index, unpack(gone))
     redis.call('ZREM', expiring, unpack(gone))
   end
+  return #gone
 end
 
 -- Writes what never changes of a job, and puts it into the indexes.

@@ -1,0 +1,26 @@
+"""What the duties work with. Whoever runs the scheduler opens and closes the connections."""
+
+from dataclasses import dataclass
+
+from shared.domain.allowances import Allowances
+from shared.domain.clock import Clock
+from shared.domain.events import Emit
+from shared.domain.job_store import JobStore
+from shared.domain.job_upkeep import JobUpkeep
+from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow
+from shared.domain.notices import Outbox
+from shared.domain.work_queue import WorkQueue
+
+
+@dataclass(frozen=True, slots=True)
+class DutyParts:
+    """The ports. ``windows``: of deferrable work, the shortest first."""
+
+    store: JobStore
+    upkeep: JobUpkeep
+    queue: WorkQueue
+    outbox: Outbox
+    allowances: Allowances
+    clock: Clock
+    emit: Emit
+    windows: tuple[DeferrableWindow, ...] = DEFERRABLE_WINDOWS

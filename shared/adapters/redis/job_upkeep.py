@@ -1,0 +1,94 @@
+"""What must happen to jobs though nobody takes them: team by team, each job in one script."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from shared.adapters.redis import scripts
+from shared.adapters.redis.codec import JOB_FIELDS, encode_outcome, job_from
+from shared.adapters.redis.connection import Client
+from shared.adapters.redis.keys import FEED, TEAMS, of_team
+from shared.adapters.redis.outbox import notices_from
+from shared.adapters.redis.round_trips import RoundTrips, ScriptCall
+from shared.domain.job import EXPIRED, Job
+from shared.domain.job_store import DEFAULT_RETENTION_S
+from shared.domain.job_upkeep import LONG_OVERDUE_S, ExpiredJob
+
+AT_ONCE: Final = 200
+"""Jobs that travel in one round trip."""
+
+
+class RedisJobUpkeep:
+    """Implements ``JobUpkeep``."""
+
+    def __init__(self, client: Client, retention_s: float = DEFAULT_RETENTION_S) -> None:
+        """``retention_s``: as ``RedisJobStore`` has it."""
+        self._server = RoundTrips(client)
+        self._retention_ms = int(retention_s * 1000)
+
+    async def expire(self, most: int, long_overdue_s: float = LONG_OVERDUE_S) -> list[ExpiredJob]:
+        """End jobs whose deadline is over."""
+        expired: list[ExpiredJob] = []
+        for team in await self._teams():
+            left_alone = 0
+            while len(expired) < most:
+                ids = await self._ids(team, "", 0.0, left_alone, min(AT_ONCE, most - len(expired)))
+                if not ids:
+                    break
+                ended = await self._end(team, ids, long_overdue_s)
+                expired += ended
+                left_alone += len(ids) - len(ended)
+        return expired
+
+    async def close_to_deadline(self, within_s: float, most: int) -> Sequence[Job]:
+        """Give unfinished jobs whose deadline comes soon."""
+        found: list[Job] = []
+        for team in await self._teams():
+            passed_over = 0
+            while len(found) < most:
+                ids = await self._ids(team, 0.0, within_s, passed_over, min(AT_ONCE, most - len(found)))
+                if not ids:
+                    break
+                found += [job for job in await self._jobs(team, ids) if job is not None]
+                passed_over += len(ids)
+        return found
+
+    async def forget(self, most: int) -> int:
+        """Take jobs whose retention is over out of the listings."""
+        forgotten = 0
+        for team in await self._teams():
+            keys = [of_team(team).index, of_team(team).expiring]
+            while forgotten < most:
+                swept = await self._server.run(ScriptCall(scripts.FORGET_JOBS, keys, (min(AT_ONCE, most - forgotten),)))
+                if not swept:
+                    break
+                forgotten += swept
+        return forgotten
+
+    async def _teams(self) -> list[str]:
+        return sorted(member.decode() for member in await self._server.send(("SMEMBERS", TEAMS)))
+
+    async def _ids(self, team: str, earliest: float | str, latest: float, passed_over: int, limit: int) -> list[str]:
+        arguments = (earliest, latest, passed_over, limit)
+        ids = await self._server.run(ScriptCall(scripts.IDS_BY_DEADLINE, [of_team(team).deadlines], arguments))
+        return [job_id.decode() for job_id in ids]
+
+    async def _jobs(self, team: str, ids: Sequence[str]) -> list[Job | None]:
+        found = await self._server.send_all([("HMGET", of_team(team).job(job_id), *JOB_FIELDS) for job_id in ids])
+        return [job_from(values) for values in found]
+
+    async def _end(self, team: str, ids: Sequence[str], long_overdue_s: float) -> list[ExpiredJob]:
+        jobs = dict(zip(ids, await self._jobs(team, ids), strict=True))
+        calls = [self._ending(team, job_id, job, long_overdue_s) for job_id, job in jobs.items()]
+        ended: list[ExpiredJob] = []
+        for is_ended, *rest in await self._server.run_all(calls):
+            if is_ended:
+                notices, values = rest
+                job = job_from(values)
+                assert job is not None
+                ended.append(ExpiredJob(job, tuple(notices_from(team, notices))))
+        return ended
+
+    def _ending(self, team: str, job_id: str, job: Job | None, long_overdue_s: float) -> ScriptCall:
+        keys = of_team(team).of_job(job_id, None if job is None else job.spec.batch_id)
+        arguments = (job_id, encode_outcome(EXPIRED), self._retention_ms, FEED, long_overdue_s, *JOB_FIELDS)
+        return ScriptCall(scripts.EXPIRE_JOB, keys, arguments)
