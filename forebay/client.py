@@ -139,6 +139,10 @@ class AsyncClient:
         """Have the jobs of a lane started again, with an administrator's key; give the lane as it is then."""
         return await self._line.send(Call("POST", f"/v1/lanes/{quote(name)}/resume", is_repeatable=True))
 
+    async def schedule(self) -> Json:
+        """Give which scheduler leads, and what runs when, with an administrator's key."""
+        return await self._line.send(Call("GET", "/v1/schedule"))
+
     async def wait_for_job(self, job_id: str) -> Json:
         """Give the job once it is finished."""
         while True:

@@ -86,6 +86,7 @@ class Process:
             webhook_secrets=connections.webhook_secrets,
             deliveries=connections.deliveries,
             answer_streams=connections.answer_streams,
+            schedule=connections.schedule,
             keyring=Keyrings((keyring, StoredKeyring(connections.api_keys, self.clock))),
             api_keys=connections.api_keys,
             allowances=connections.allowances,

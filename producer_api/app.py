@@ -23,6 +23,7 @@ from producer_api.endpoints import (
     lanes,
     models,
     openai,
+    schedule,
     webhooks,
 )
 from producer_api.event_streams import OpenStreams
@@ -78,6 +79,7 @@ def create_app(parts: ApiParts) -> DescribedApi:
         lanes.router(parts, authentication, outlooks),
         webhooks.router(parts, authentication),
         deliveries.router(parts, authentication),
+        schedule.router(parts, authentication),
         health.router(parts),
     ):
         # Not include_router: it would match every request twice, at a tenth of the cost of taking a job in.

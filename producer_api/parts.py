@@ -19,6 +19,7 @@ from shared.domain.lanes import DEFAULT_WEIGHTS, DEFERRABLE_WINDOWS, DeferrableW
 from shared.domain.notices import Outbox
 from shared.domain.public_addresses import AllowedNetworks
 from shared.domain.reservations import RateLimits
+from shared.domain.schedule import Schedule
 from shared.domain.tenants import Keyring
 from shared.domain.webhook_deliveries import Deliveries
 from shared.domain.webhook_endpoints import WebhookEndpoints
@@ -51,6 +52,7 @@ class ApiParts:
     webhook_secrets: WebhookSecrets
     deliveries: Deliveries
     answer_streams: AnswerStreams
+    schedule: Schedule
     keyring: Keyring
     api_keys: ApiKeys
     allowances: Allowances

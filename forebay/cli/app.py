@@ -14,6 +14,7 @@ from forebay.cli.demo import DEMO
 from forebay.cli.jobs import JOBS
 from forebay.cli.keys import KEYS
 from forebay.cli.lanes import LANES
+from forebay.cli.schedule import SCHEDULE
 from forebay.cli.scheduler import SCHEDULER
 from forebay.cli.screen import say_error
 from forebay.cli.simulate_provider import SIMULATE_PROVIDER
@@ -32,6 +33,7 @@ COMMANDS: Final = (
     JOBS,
     CANCEL,
     LANES,
+    SCHEDULE,
     *KEYS,
     API,
     WORKER,

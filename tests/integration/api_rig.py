@@ -25,6 +25,7 @@ from shared.adapters.redis.job_watch import RedisJobWatch
 from shared.adapters.redis.lane_pauses import RedisLanePauses
 from shared.adapters.redis.outbox import RedisOutbox
 from shared.adapters.redis.rate_limits import RedisRateLimits
+from shared.adapters.redis.schedule import RedisSchedule
 from shared.adapters.redis.webhook_endpoints import RedisWebhookEndpoints
 from shared.adapters.redis.webhook_secrets import RedisWebhookSecrets
 from shared.adapters.streams.work_queue import StreamsWorkQueue
@@ -246,6 +247,7 @@ async def running_api(redis_url: str, **changes: Any) -> AsyncIterator[Api]:  # 
         webhook_secrets=RedisWebhookSecrets(client),
         deliveries=RedisDeliveries(client),
         answer_streams=streams,
+        schedule=RedisSchedule(client),
         keyring=Keyrings((TwoTeams(), StoredKeyring(api_keys, clock))),
         api_keys=api_keys,
         allowances=RedisAllowances(client),

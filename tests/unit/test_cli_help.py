@@ -28,6 +28,7 @@ AGREED = {
     "keys list",
     "keys revoke",
     "lanes",
+    "schedule",
     "check",
     "simulate-provider",
 }

@@ -64,8 +64,8 @@ class Server:
 
 
 @contextmanager
-def answering() -> Iterator[Server]:
-    server, loop, ready = Server(), asyncio.new_event_loop(), asyncio.Event()
+def answering(kind: type[Server] | None = None) -> Iterator[Server]:
+    server, loop, ready = (kind or Server)(), asyncio.new_event_loop(), asyncio.Event()
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", server.handle)
 
