@@ -29,6 +29,7 @@ from shared.settings import Settings
 from shared.wire.config import Configuration, load
 from workers.couriers.courier import Courier
 from workers.couriers.mail_round import Handle
+from workers.couriers.reply_courier import ReplyCourier
 from workers.couriers.webhook_courier import WebhookCourier
 from workers.couriers.webhook_parts import WebhookParts
 from workers.worker import Worker, WorkerOptions, WorkerParts
@@ -101,6 +102,7 @@ class Process:
             weights=self.configuration.weights,
             backlog=self.configuration.backlog,
             webhook_networks=self.configuration.webhooks.allowed,
+            door=connections.door,
         )
         await connections.queue.declare([*self.catalog.lanes, *MAILBOXES])
         await serve(create_app(parts), listener, self.stop, on_ready)
@@ -153,6 +155,9 @@ class Process:
             handlers: dict[Mailbox, Handle] = {
                 Mailbox.WEBHOOKS: WebhookCourier(self._webhook_parts(connections, sender)).handle
             }
+            if connections.door is not None:  # without one nobody can ask for replies
+                replies = ReplyCourier(connections.store, connections.queue, connections.door, self.clock, self.emit)
+                handlers[Mailbox.REPLIES] = replies.handle
             await Courier(connections.queue, handlers, self.clock, self.emit).run(self.stop, on_ready)
 
     def _webhook_parts(self, connections: Connections, sender: WebhookSender) -> WebhookParts:

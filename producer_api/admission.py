@@ -9,7 +9,7 @@ make one job. A job is acknowledged to its client only after the broker confirme
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -76,7 +76,7 @@ class Admission:
         )
 
     async def admit_one(self, arrival: Arrival) -> Job:
-        """As ``admit``, for what was read already."""
+        """As ``admit``, for what has arrived already, however it came."""
         admitted = await self._gathering.admit(arrival.principal.team, arrival)
         if isinstance(admitted, ForebayError):
             raise admitted
@@ -188,15 +188,24 @@ async def _for_the_good(
 
 def idempotency_key_of(request: Request) -> str | None:
     """Give the client's ``Idempotency-Key``; raises ``InvalidInput`` for one that is none."""
-    key = request.headers.get("idempotency-key")
+    return checked_key(request.headers.get("idempotency-key"), "Idempotency-Key")
+
+
+def checked_key(key: str | None, name: str) -> str | None:
+    """Give an idempotency key that came under that name; raises ``InvalidInput`` for one that is none."""
     if key is not None and not _SANE_KEY.fullmatch(key):
-        raise InvalidInput("The Idempotency-Key must be 1 to 255 printable ASCII characters.", param="Idempotency-Key")
+        raise InvalidInput(f"The {name} must be 1 to 255 printable ASCII characters.", param=name)
     return key
 
 
 def traceparent_of(request: Request) -> str | None:
     """Give the W3C trace context the request was sent under; one that is malformed is ignored, as W3C asks."""
-    traceparent = request.headers.get("traceparent", "")
+    return checked_traceparent(request.headers)
+
+
+def checked_traceparent(headers: Mapping[str, str]) -> str | None:
+    """As ``traceparent_of``, of headers whose names are in lower case."""
+    traceparent = headers.get("traceparent", "")
     return traceparent if _TRACEPARENT.fullmatch(traceparent) else None
 
 

@@ -8,6 +8,7 @@ from starlette.middleware import Middleware
 
 from producer_api import error_responses
 from producer_api.admission import Admission
+from producer_api.amqp_submissions import AmqpSubmissions
 from producer_api.authentication import Authentication
 from producer_api.backlog_admission import BacklogAdmission
 from producer_api.cancellation import Cancellation
@@ -39,7 +40,7 @@ __all__ = ["ApiParts", "create_app"]
 
 
 def create_app(parts: ApiParts) -> DescribedApi:
-    """Put the API together. Its lifespan starts and stops its own listener of the feed, and nothing else."""
+    """Put the API together. Its lifespan starts and stops its own listener of the feed and its intake of messages, and nothing else."""
     survey = LaneSurvey(parts.queue, parts.limits, parts.pauses, parts.weights, parts.windows, parts.clock)
     outlooks = Outlooks(survey, parts.catalog, parts.clock, parts.emit)
     admission = Admission(parts, BacklogAdmission(parts, outlooks))
@@ -47,11 +48,16 @@ def create_app(parts: ApiParts) -> DescribedApi:
     results = ResultHub(parts.feed, parts.clock, parts.emit)
     waiting = Waiting(parts, admission, results, Cancellation(parts))
     streams = OpenStreams()
+    submissions = None if parts.door is None else AmqpSubmissions(parts.door, admission, parts)
 
     @asynccontextmanager
     async def lifespan(_app: DescribedApi) -> AsyncIterator[None]:
         results.start()
+        if submissions is not None:
+            submissions.start()
         yield
+        if submissions is not None:
+            await submissions.stop()
         await results.stop()
         await outlooks.close()
 

@@ -1,5 +1,7 @@
 """Who sends a request: the key in ``Authorization: Bearer …`` or ``x-api-key``; and whether it may."""
 
+from collections.abc import Mapping
+
 from starlette.requests import HTTPConnection
 
 from shared.domain.errors import NotAllowed, NotAuthenticated
@@ -21,7 +23,11 @@ class Authentication:
             NotAllowed: the key lacks a scope.
             StoreUnavailable: nobody can tell.
         """
-        key = _key(connection)
+        return await self.principal_of(connection.headers, *scopes)
+
+    async def principal_of(self, headers: Mapping[str, str], *scopes: Scope) -> Principal:
+        """As ``principal``, for headers whose names are in lower case, however they came."""
+        key = _key(headers)
         if not key:
             raise NotAuthenticated("No API key was sent. Send it as `Authorization: Bearer fb-…` or as `x-api-key`.")
         principal = await self._keyring.principal(key)
@@ -33,11 +39,11 @@ class Authentication:
         return principal
 
 
-def _key(connection: HTTPConnection) -> str:
-    scheme, _, credential = connection.headers.get("authorization", "").partition(" ")
+def _key(headers: Mapping[str, str]) -> str:
+    scheme, _, credential = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return credential.strip()
-    return connection.headers.get("x-api-key", "").strip()
+    return headers.get("x-api-key", "").strip()
 
 
 def _has(principal: Principal) -> str:

@@ -36,7 +36,8 @@ class Arrival:
     principal: who sent it.
     body: as sent; its digest tells whether a repeated ``idempotency_key`` came with the same one.
     traceparent: the W3C trace context it was sent under.
-    submission: what the body says, where somebody has read it already. job_id: of the job to be; None: any new one.
+    submission: what the body says, where somebody has read it already. job_id: of the new job, if it makes one; None: any.
+    reply_to, correlation_id: of a submission that came as a message: where its job's end is to be told.
     streams: its answer is to be passed on while it is being made.
     """
 
@@ -46,6 +47,8 @@ class Arrival:
     batch_id: str | None = None
     traceparent: str | None = None
     submission: Submission | None = None
+    reply_to: str | None = None
+    correlation_id: str | None = None
     job_id: str | None = None
     streams: bool = False
 
@@ -204,14 +207,14 @@ class Drafting:
             attribution=submission.attribution.to_domain(),
             metadata=submission.metadata,
             streams=arrival.streams,
-            callback=self._callback(submission),
+            callback=self._callback(arrival, submission),
         )
 
-    def _callback(self, submission: Submission) -> Callback:
+    def _callback(self, arrival: Arrival, submission: Submission) -> Callback:
         webhook = submission.callback.webhook
         if webhook is not None:
             check_webhook_url(webhook, self._webhook_networks, "callback.webhook")
-        return Callback(webhook)
+        return Callback(webhook, arrival.reply_to, arrival.correlation_id if arrival.reply_to else None)
 
     def _cache_key(self, spec: JobSpec, request: Json) -> CacheKey | None:
         if not spec.cache.mode.looks or spec.run_at is not None:

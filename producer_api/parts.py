@@ -11,6 +11,7 @@ from shared.domain.api_keys import ApiKeys
 from shared.domain.backlog import BacklogPolicy
 from shared.domain.catalog import Catalog
 from shared.domain.clock import Clock
+from shared.domain.door import Door
 from shared.domain.events import Emit
 from shared.domain.job_store import DEFAULT_RETENTION_S, JobFeed, JobStore
 from shared.domain.job_watch import JobWatch
@@ -38,6 +39,7 @@ class ApiParts:
     windows: of deferrable work, the shortest first. weights: turns of each priority; both as the workers have them.
     backlog: how much may wait.
     webhook_networks: where webhooks may lead, beside public addresses.
+    door: where submissions come as messages; None: they do not.
     """
 
     store: JobStore
@@ -67,3 +69,4 @@ class ApiParts:
     weights: Mapping[Priority, int] = field(default_factory=lambda: DEFAULT_WEIGHTS)
     backlog: BacklogPolicy = field(default_factory=BacklogPolicy)
     webhook_networks: AllowedNetworks = field(default_factory=AllowedNetworks)
+    door: Door | None = None

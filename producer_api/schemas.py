@@ -63,6 +63,23 @@ class Attribution(Answer):
     user: str | None
 
 
+class ReplyReport(Answer):
+    """What became of the reply to ``reply_to``; ``undeliverable``: ``message`` says why."""
+
+    status: Literal["delivered", "undeliverable"]
+    message: str | None
+    at: str
+
+
+class Callback(Answer):
+    """Who is told of the job's end, beside those who ask."""
+
+    webhook: str | None
+    reply_to: str | None
+    correlation_id: str | None
+    reply: ReplyReport | None
+
+
 class JobObject(Answer):
     """A job. Times are RFC 3339 in UTC."""
 
@@ -85,6 +102,7 @@ class JobObject(Answer):
     error: ErrorDetail | None
     metadata: dict[str, str]
     attribution: Attribution
+    callback: Callback | None
 
 
 class JobList(Answer):

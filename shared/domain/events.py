@@ -85,6 +85,21 @@ class MessageBuried(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SubmissionBuried(Event):
+    """A submission that came as a message was rejected, and went to the dead letters. ``code``: of its error."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyUndeliverable(Event):
+    """The queue that a job's end was to be told to is not there; the job's record says so."""
+
+    job_id: str
+    team: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimLost(Event):
     """A worker finished a job that was no longer its own; its result was dropped."""
 

@@ -246,12 +246,31 @@ EXPIRED: Final = Outcome(
 """How a job ends that nobody finished in time."""
 
 
+class ReplyStatus(StrEnum):
+    """What became of a reply."""
+
+    DELIVERED = "delivered"
+    """The broker has it in the queue, or passed it on to its client."""
+    UNDELIVERABLE = "undeliverable"
+    """Its queue was not there, and is waited for no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyReport:
+    """How telling a job's end to its ``reply_to`` ended; ``at``: seconds since the epoch."""
+
+    status: ReplyStatus
+    at: float
+    message: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """A job as the store knows it.
 
     sequence: of its end among all events of the team; rises with time.
     revivals: how often it was started anew after its end.
+    reply: what became of the reply to its ``reply_to``; None: nothing yet.
     """
 
     spec: JobSpec
@@ -262,3 +281,4 @@ class Job:
     outcome: Outcome | None = None
     sequence: int | None = None
     revivals: int = 0
+    reply: ReplyReport | None = None

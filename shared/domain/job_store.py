@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
-from shared.domain.job import Attempt, Job, JobSpec, JobStatus, Outcome
+from shared.domain.job import Attempt, Job, JobSpec, JobStatus, Outcome, ReplyReport
 from shared.domain.lanes import JobClass, Priority
 from shared.domain.notices import Notice
 
@@ -209,6 +209,10 @@ class JobStore(Protocol):
 
     async def cancel(self, team: str, job_id: str) -> Job | None:
         """Cancel a job that is not final, whoever runs it; give the job as it is then. None: no such job."""
+        ...
+
+    async def note_reply(self, team: str, job_id: str, report: ReplyReport) -> None:
+        """Note on a job what became of the reply about it; without effect if there is no such job."""
         ...
 
     async def get(self, team: str, job_id: str) -> Job | None:

@@ -37,6 +37,7 @@ def render_job(job: Job) -> dict[str, Any]:
             "feature": spec.attribution.feature,
             "user": spec.attribution.user,
         },
+        "callback": _render_callback(job),
     }
 
 
@@ -69,6 +70,20 @@ def _render_attempt(attempt: Attempt) -> dict[str, Any]:
         "started": format_moment(attempt.started_at),
         "ended": format_moment(attempt.ended_at),
         "outcome": attempt.outcome,
+    }
+
+
+def _render_callback(job: Job) -> dict[str, Any] | None:
+    callback, reply = job.spec.callback, job.reply
+    if not callback.mailboxes:
+        return None
+    return {
+        "webhook": callback.webhook,
+        "reply_to": callback.reply_to,
+        "correlation_id": callback.correlation_id,
+        "reply": None
+        if reply is None
+        else {"status": reply.status.value, "message": reply.message, "at": format_moment(reply.at)},
     }
 
 

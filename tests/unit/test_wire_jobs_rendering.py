@@ -7,7 +7,18 @@ import pytest
 
 from producer_api.schemas import BatchObject, JobObject
 from shared.domain.answer_cache import CacheMode, CachePolicy, CacheResult
-from shared.domain.job import Attempt, Attribution, Job, JobError, JobSpec, JobStatus, Outcome
+from shared.domain.job import (
+    Attempt,
+    Attribution,
+    Callback,
+    Job,
+    JobError,
+    JobSpec,
+    JobStatus,
+    Outcome,
+    ReplyReport,
+    ReplyStatus,
+)
 from shared.domain.job_store import Batch
 from shared.domain.lanes import Priority
 from shared.domain.usage import Usage
@@ -76,6 +87,26 @@ def test_a_finished_job_shows_everything() -> None:
         "error": None,
         "metadata": {"a": "b"},
         "attribution": {"project": "search", "feature": None, "user": None},
+        "callback": None,
+    }
+
+
+def test_a_job_tells_who_is_told_of_its_end_and_what_became_of_the_reply() -> None:
+    spec = replace(SPEC, callback=Callback(reply_to="forebay.reply.q", correlation_id="c-1"))
+    report = ReplyReport(ReplyStatus.UNDELIVERABLE, 1_700_000_003.0, "No queue.")
+    told = [render_job(Job(spec, JobStatus.SUCCEEDED, reply=reply)) for reply in (None, report)]
+    for shown in told:
+        JobObject.model_validate(shown)
+    assert told[0]["callback"] == {
+        "webhook": None,
+        "reply_to": "forebay.reply.q",
+        "correlation_id": "c-1",
+        "reply": None,
+    }
+    assert told[1]["callback"]["reply"] == {
+        "status": "undeliverable",
+        "message": "No queue.",
+        "at": "2023-11-14T22:13:23.000Z",
     }
 
 

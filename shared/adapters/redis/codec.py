@@ -7,19 +7,19 @@ from typing import Any, Final
 import orjson
 
 from shared.domain.answer_cache import CacheResult
-from shared.domain.job import Attempt, Job, JobError, JobSpec, JobStatus, Outcome
+from shared.domain.job import Attempt, Job, JobError, JobSpec, JobStatus, Outcome, ReplyReport, ReplyStatus
 from shared.domain.job_store import Batch
 from shared.domain.lanes import Mailbox
 from shared.domain.usage import Usage
 from shared.wire.envelope import decode_spec, encode_spec
 
-JOB_FIELDS: Final = ("spec", "status", "attempts", "started_at", "finished_at", "outcome", "sequence")
+JOB_FIELDS: Final = ("spec", "status", "attempts", "started_at", "finished_at", "outcome", "sequence", "reply")
 """What ``job_from`` reads, in its order."""
 
 
 def job_from(values: Sequence[bytes | None]) -> Job | None:
     """Read a job from the values of ``JOB_FIELDS``; None if there is no record."""
-    spec, status, attempts, started_at, finished_at, outcome, sequence = values
+    spec, status, attempts, started_at, finished_at, outcome, sequence, reply = values
     if spec is None or status is None:
         return None
     return Job(
@@ -30,6 +30,7 @@ def job_from(values: Sequence[bytes | None]) -> Job | None:
         finished_at=None if finished_at is None else float(finished_at),
         outcome=None if outcome is None else outcome_from(outcome),
         sequence=None if sequence is None else int(sequence),
+        reply=None if reply is None else _reply_from(reply),
     )
 
 
@@ -67,6 +68,16 @@ def outcome_from(body: bytes) -> Outcome:
         served_by=fields["served_by"],
         cache=None if cache is None else CacheResult(cache),
     )
+
+
+def encode_reply(report: ReplyReport) -> bytes:
+    """Write what became of a reply as JSON."""
+    return orjson.dumps(report)
+
+
+def _reply_from(body: bytes) -> ReplyReport:
+    fields = orjson.loads(body)
+    return ReplyReport(ReplyStatus(fields["status"]), fields["at"], fields["message"])
 
 
 def batch_fields(batch: Batch) -> list[str | bytes | int | float]:

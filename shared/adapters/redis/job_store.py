@@ -17,6 +17,7 @@ from shared.adapters.redis.codec import (
     encode_attempts,
     encode_facts,
     encode_outcome,
+    encode_reply,
     job_from,
 )
 from shared.adapters.redis.connection import Client
@@ -25,7 +26,7 @@ from shared.adapters.redis.job_listing import JobListing
 from shared.adapters.redis.keys import FEED, of_team
 from shared.adapters.redis.outbox import notices_from
 from shared.adapters.redis.round_trips import RoundTrips, ScriptCall
-from shared.domain.job import Attempt, Job, JobSpec, JobStatus, Outcome
+from shared.domain.job import Attempt, Job, JobSpec, JobStatus, Outcome, ReplyReport
 from shared.domain.job_store import (
     DEFAULT_RETENTION_S,
     Accepted,
@@ -96,6 +97,10 @@ class RedisJobStore:
         outcome = encode_outcome(Outcome(JobStatus.CANCELLED))
         arguments = (job_id, outcome, self._retention_ms, FEED, *JOB_FIELDS)
         return job_from(await self._run(scripts.CANCEL, job.spec, arguments))
+
+    async def note_reply(self, team: str, job_id: str, report: ReplyReport) -> None:
+        """Note on a job what became of the reply about it."""
+        await self._server.run(ScriptCall(scripts.NOTE_REPLY, [of_team(team).job(job_id)], [encode_reply(report)]))
 
     async def get(self, team: str, job_id: str) -> Job | None:
         """Give a job."""

@@ -27,7 +27,9 @@ from shared.domain.events import (
     LeadLost,
     MessageBuried,
     MessagesReturned,
+    ReplyUndeliverable,
     ServerLost,
+    SubmissionBuried,
     WebhookAttempted,
 )
 
@@ -48,8 +50,10 @@ _LEVELS: Final[dict[type[Event], int]] = {
     LeadLost: logging.WARNING,
     MessageBuried: logging.WARNING,
     MessagesReturned: logging.DEBUG,
+    ReplyUndeliverable: logging.WARNING,
     ServerLost: logging.ERROR,
     WebhookAttempted: logging.DEBUG,
+    SubmissionBuried: logging.WARNING,
 }
 """Everything else is information."""
 

@@ -29,7 +29,7 @@ from shared.domain.answer_cache import CachedAnswer, CacheKey
 from shared.domain.api_keys import ApiKey
 from shared.domain.circuit import Health
 from shared.domain.clock import SystemClock
-from shared.domain.job import Attribution, JobStatus
+from shared.domain.job import Attribution, JobStatus, ReplyReport, ReplyStatus
 from shared.domain.job_store import JobFilter, NewJob
 from shared.domain.lanes import JobClass
 from shared.domain.rate_limit import CallEnd, Cost, Wish
@@ -75,6 +75,7 @@ async def _do_everything(client: Redis) -> None:
     await store.finish(alone, (await claimed(store, alone)).fence, SUCCESS, (ATTEMPT,))
     await store.finish(run, (await claimed(store, run)).fence, SUCCESS, (ATTEMPT,))
     await store.cancel(TEAM, cancelled.id)
+    await store.note_reply(TEAM, alone.id, ReplyReport(ReplyStatus.DELIVERED, CREATED_AT))
     await store.finish(a_spec(batch_id="batch_1"), 7, SUCCESS, (ATTEMPT,))
     await store.list(TEAM, JobFilter(), None, 2)
     await store.list(TEAM, JobFilter(batch_id="batch_1", status=JobStatus.SUCCEEDED), None, 2)
