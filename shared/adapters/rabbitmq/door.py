@@ -54,10 +54,13 @@ class RabbitMQDoor:
 
     async def take(self) -> Parcel:
         """Wait for the next submission."""
+        return RabbitMQParcel(await self._next())
+
+    async def _next(self) -> RabbitMQDelivery:
         # What came over a channel that was lost meanwhile is dropped: the broker delivers it again.
         while not (delivery := await self._arrived.get()).is_valid:
             pass
-        return RabbitMQParcel(delivery)
+        return delivery
 
     async def close(self) -> None:
         """Stop consuming; what was not taken goes back."""
