@@ -268,8 +268,9 @@ class ReplyReport:
 class Job:
     """A job as the store knows it.
 
+    attempts: all of them, those before it was revived first.
     sequence: of its end among all events of the team; rises with time.
-    revivals: how often it was started anew after its end.
+    revivals: how often it was failed and began anew; with its end they name one event.
     reply: what became of the reply to its ``reply_to``; None: nothing yet.
     """
 

@@ -215,6 +215,15 @@ class JobStore(Protocol):
         """Note on a job what became of the reply about it; without effect if there is no such job."""
         ...
 
+    async def revive(self, spec: JobSpec, message: bytes) -> JobStatus | None:
+        """Let a failed job begin anew as ``accepted``, with ``spec``; any other is left alone. Give its status then.
+
+        None: there is no record; a claim makes it. ``message`` is kept until ``mark_queued``, as ``accept`` does. The
+        attempts stay in the job's history and count no more, nor do lost workers; an earlier fence is refused. In its
+        batch the job is unfinished again, and so is the batch.
+        """
+        ...
+
     async def get(self, team: str, job_id: str) -> Job | None:
         """Give a job; None: this team has none by that id."""
         ...

@@ -13,23 +13,35 @@ from shared.domain.lanes import Mailbox
 from shared.domain.usage import Usage
 from shared.wire.envelope import decode_spec, encode_spec
 
-JOB_FIELDS: Final = ("spec", "status", "attempts", "started_at", "finished_at", "outcome", "sequence", "reply")
+JOB_FIELDS: Final = (
+    "spec",
+    "status",
+    "past_attempts",
+    "attempts",
+    "started_at",
+    "finished_at",
+    "outcome",
+    "sequence",
+    "revivals",
+    "reply",
+)
 """What ``job_from`` reads, in its order."""
 
 
 def job_from(values: Sequence[bytes | None]) -> Job | None:
     """Read a job from the values of ``JOB_FIELDS``; None if there is no record."""
-    spec, status, attempts, started_at, finished_at, outcome, sequence, reply = values
+    spec, status, past, attempts, started_at, finished_at, outcome, sequence, revivals, reply = values
     if spec is None or status is None:
         return None
     return Job(
         spec=decode_spec(spec),
         status=JobStatus(status.decode()),
-        attempts=attempts_from(attempts or b""),
+        attempts=attempts_from(past or b"") + attempts_from(attempts or b""),
         started_at=None if started_at is None else float(started_at),
         finished_at=None if finished_at is None else float(finished_at),
         outcome=None if outcome is None else outcome_from(outcome),
         sequence=None if sequence is None else int(sequence),
+        revivals=int(revivals or 0),
         reply=None if reply is None else _reply_from(reply),
     )
 

@@ -102,6 +102,11 @@ class RedisJobStore:
         """Note on a job what became of the reply about it."""
         await self._server.run(ScriptCall(scripts.NOTE_REPLY, [of_team(team).job(job_id)], [encode_reply(report)]))
 
+    async def revive(self, spec: JobSpec, message: bytes) -> JobStatus | None:
+        """Let a failed job begin anew."""
+        status = await self._run(scripts.REVIVE, spec, (spec.id, *encode_facts(spec), message, self._retention_ms))
+        return JobStatus(status.decode()) if status else None
+
     async def get(self, team: str, job_id: str) -> Job | None:
         """Give a job."""
         return job_from(await self._server.send(("HMGET", of_team(team).job(job_id), *JOB_FIELDS)))

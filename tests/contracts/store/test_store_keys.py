@@ -40,7 +40,18 @@ from shared.domain.usage import Usage
 from shared.domain.webhook_deliveries import DeliveryAttempt, DeliveryFilter, Turn
 from shared.domain.webhook_endpoints import Failing
 from shared.domain.webhook_schedule import DeliveryStatus, Ruling
-from tests.contracts.store.examples import ATTEMPT, CREATED_AT, SUCCESS, TEAM, a_batch, a_spec, claimed, new
+from tests.contracts.store.examples import (
+    ATTEMPT,
+    CREATED_AT,
+    FAILURE,
+    SUCCESS,
+    TEAM,
+    a_batch,
+    a_spec,
+    claimed,
+    finished,
+    new,
+)
 from tests.contracts.store.servers import StoreServer
 from tests.contracts.store.webhook_examples import a_delivery, an_endpoint
 from tests.eventually import eventually
@@ -76,6 +87,7 @@ async def _do_everything(client: Redis) -> None:
     await store.finish(run, (await claimed(store, run)).fence, SUCCESS, (ATTEMPT,))
     await store.cancel(TEAM, cancelled.id)
     await store.note_reply(TEAM, alone.id, ReplyReport(ReplyStatus.DELIVERED, CREATED_AT))
+    await _revive(store)
     await store.finish(a_spec(batch_id="batch_1"), 7, SUCCESS, (ATTEMPT,))
     await store.list(TEAM, JobFilter(), None, 2)
     await store.list(TEAM, JobFilter(batch_id="batch_1", status=JobStatus.SUCCEEDED), None, 2)
@@ -131,6 +143,14 @@ async def _keep_jobs(store: RedisJobStore, upkeep: RedisJobUpkeep) -> None:
     assert len(await upkeep.expire(9)) >= 2
     await upkeep.close_to_deadline(60.0, 9)
     await upkeep.forget(9)
+
+
+async def _revive(store: RedisJobStore) -> None:
+    failed = a_spec(batch_id="batch_1")
+    await store.accept([new(failed)])
+    await finished(store, failed, FAILURE)
+    await store.revive(failed, b"message")
+    await finished(store, failed, FAILURE)
 
 
 async def _use_limits(limits: RedisRateLimits) -> None:

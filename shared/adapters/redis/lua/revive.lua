@@ -1,0 +1,33 @@
+-- Lets a failed job begin anew: it is accepted, and its message is to be published. Any other job is left alone.
+--
+-- KEYS     as in prelude.lua
+-- ARGV[1]  job id
+-- ARGV[2–5] the facts of the job (see prelude.lua), as they are from now on
+-- ARGV[6]  its message, kept until the publish is confirmed
+-- ARGV[7]  retention in milliseconds
+-- Returns  the status that the job has then, or '' if there is no record of it
+--
+-- What it has behind it moves to `past_attempts`, where nobody counts it any more. The same call again finds it accepted.
+
+local id, spec, priority, deadline, tell, message, retention_ms = unpack(ARGV)
+local status, attempts, past = unpack(redis.call('HMGET', KEYS[1], 'status', 'attempts', 'past_attempts'))
+if status ~= 'failed' then
+  return status or ''
+end
+
+redis.call('PERSIST', KEYS[1])
+redis.call('HDEL', KEYS[1], 'outcome', 'finished_at', 'sequence', 'started_at', 'starts', 'lost', 'attempts', 'reply')
+if attempts then
+  redis.call('HSET', KEYS[1], 'past_attempts', past and (past .. '\n' .. attempts) or attempts)
+end
+redis.call('HSET', KEYS[1], 'status', 'accepted', 'message', message)
+redis.call('HINCRBY', KEYS[1], 'fence', 1)
+redis.call('HINCRBY', KEYS[1], 'revivals', 1)
+write_record(id, spec, priority, deadline, tell)
+redis.call('ZADD', KEYS[3], now_text(), id)
+if has_batch() then
+  redis.call('HINCRBY', KEYS[9], 'failed', -1)
+  redis.call('HDEL', KEYS[9], 'finished_at', 'sequence')
+  keep_batch(KEYS[9], KEYS[10], 2 * tonumber(retention_ms))
+end
+return 'accepted'
