@@ -277,14 +277,14 @@ class Executor:
         await delivery.give_back()
 
     async def _bury_unread(self, delivery: Delivery, error: MalformedMessage) -> Verdict:
-        await self._parts.queue.bury(delivery.message, error.message)
+        await self._parts.queue.bury(delivery.message, error.message, delivery.queue)
         await delivery.ack()
         self._parts.emit(MessageBuried(delivery.message.job_id, error.message))
         return Verdict()
 
     async def _bury(self, delivery: Delivery, outcome: Outcome) -> None:
         reason = outcome.error.code if outcome.error else outcome.status.value
-        await self._parts.queue.bury(delivery.message, reason)
+        await self._parts.queue.bury(delivery.message, reason, delivery.queue)
         self._parts.emit(MessageBuried(delivery.message.job_id, reason))
 
 

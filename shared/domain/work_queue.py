@@ -11,7 +11,8 @@ What a transport promises:
   return everything goes on by itself.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import hashlib
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -19,6 +20,12 @@ from shared.domain.lanes import JobClass, Priority, QueueName
 
 PUBLISH_DEADLINE_S: Final = 2.0
 """Seconds after which a publish that is not confirmed has failed."""
+
+
+MOST_DEAD_LETTERS: Final = 10_000
+"""Dead letters that are looked at in one go."""
+
+_DIGEST_LENGTH: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +53,24 @@ class QueueDepth:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that nobody will work on, and why."""
+    """A message that nobody will work on, and why.
+
+    died_at: seconds since the epoch. queue: the one it was taken from. None: nobody wrote it down.
+    """
 
     message: Message
     reason: str
+    died_at: float | None = None
+    queue: QueueName | None = None
+
+    @property
+    def id(self) -> str:
+        """The job's id; for a message without one a digest of its body. Two letters may share it, as after a crash."""
+        return self.message.job_id or f"dead_{hashlib.sha256(self.message.body).hexdigest()[:_DIGEST_LENGTH]}"
+
+
+Judge = Callable[[Sequence[DeadLetter]], Awaitable[Sequence[bool]]]
+"""Looks at some dead letters, and says of each whether it may go: whatever is to be done with it is done by then."""
 
 
 class Delivery(Protocol):
@@ -157,12 +178,22 @@ class WorkQueue(Protocol):
         """
         ...
 
-    async def bury(self, message: Message, reason: str) -> None:
-        """Put a message into the dead-letter queue with the reason, durably. Raises as ``publish``."""
+    async def bury(self, message: Message, reason: str, queue: QueueName | None = None) -> None:
+        """Put a message into the dead-letter queue with the reason, durably. Raises as ``publish``.
+
+        ``queue``: the one it was taken from, to which it may be put back.
+        """
         ...
 
     async def dead_letters(self, limit: int) -> list[DeadLetter]:
-        """Show up to ``limit`` of the oldest dead letters; they stay where they are."""
+        """Show up to ``limit`` dead letters; they stay where they are. As ``judge_dead_letters``."""
+        ...
+
+    async def judge_dead_letters(self, judge: Judge, limit: int = MOST_DEAD_LETTERS) -> int:
+        """Show dead letters to ``judge``, some at a time, and remove those that may go; give how many it saw.
+
+        They come in no certain order; if there are more than ``limit``, those that were seen before come again. Nothing is removed before the judge has said so. Whatever it raises ends the round; what it let go by then is gone.
+        """
         ...
 
     async def depth(self, queue: QueueName) -> QueueDepth:

@@ -13,6 +13,7 @@ from shared.domain.answer_cache import CacheKey
 from shared.domain.door import Parcel
 from shared.domain.errors import StoreUnavailable, Unroutable
 from shared.domain.events import ArrivalCrashed, SubmissionBuried
+from shared.domain.lanes import QueueName
 from shared.domain.tenants import Principal, Scope
 from shared.domain.work_queue import Message
 from shared.wire import envelope
@@ -302,11 +303,11 @@ async def test_an_api_that_dies_between_the_accepted_job_and_the_acknowledgement
 async def test_a_submission_that_the_dead_letters_do_not_take_waits(desk: Desk) -> None:
     bury, tries = desk.api.queue.bury, list[str]()
 
-    async def bury_at_the_second_try(message: Message, reason: str) -> None:
+    async def bury_at_the_second_try(message: Message, reason: str, queue: QueueName | None = None) -> None:
         tries.append(reason)
         if len(tries) == 1:
             raise Unroutable
-        await bury(message, reason)
+        await bury(message, reason, queue)
 
     desk.api.queue.bury = bury_at_the_second_try  # type: ignore[method-assign]  # the rig's own
     await desk.submit(b"{", reply_to=None)

@@ -42,7 +42,7 @@ class ReplyCourier:
         try:
             notice, tries = _read(delivery)
         except MalformedMessage as error:
-            await self._queue.bury(delivery.message, error.message)
+            await self._queue.bury(delivery.message, error.message, delivery.queue)
             self._emit(MessageBuried(delivery.message.job_id, error.message))
         else:
             await self._carry(notice, delivery, tries)

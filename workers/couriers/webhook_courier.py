@@ -29,7 +29,7 @@ class WebhookCourier:
         try:
             told = _read(delivery.message.body)
         except MalformedMessage as error:
-            await self._parts.queue.bury(delivery.message, error.message)
+            await self._parts.queue.bury(delivery.message, error.message, delivery.queue)
             self._parts.emit(MessageBuried(delivery.message.job_id, error.message))
         else:
             if isinstance(told, Notice):

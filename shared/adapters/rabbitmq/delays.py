@@ -16,7 +16,8 @@ from typing import Final, Self
 
 from shared.adapters.rabbitmq.connection import BrokerConnection
 from shared.adapters.rabbitmq.consumer_channel import RabbitMQDelivery
-from shared.adapters.rabbitmq.names import DEAD, HOPS, LEFT, QUEUE_KEY, REASON, RUNGS, delay_name, routing_key
+from shared.adapters.rabbitmq.message_format import marks_of_burial
+from shared.adapters.rabbitmq.names import DEAD, HOPS, LEFT, QUEUE_KEY, RUNGS, delay_name, routing_key
 from shared.adapters.rabbitmq.publisher import Publisher
 from shared.adapters.rabbitmq.queue_consumer import QueueConsumer
 from shared.adapters.rabbitmq.topology import Topology
@@ -50,6 +51,7 @@ class Delays:
         """``consuming``: where hops are consumed, once begun."""
         self._publisher = publisher
         self._topology = topology
+        self._clock = clock
         self._consumer = QueueConsumer(HOPS, _AT_ONCE, self._hand_over, consuming, topology, clock)
         self._under_way: set[asyncio.Task[None]] = set()
 
@@ -101,6 +103,7 @@ class Delays:
         onward = delivery.onward
         if onward is None:
             reason = f"it came to `{HOPS.lane}` without saying how long it waits for which queue"
-            await self._publisher.publish("", DEAD, delivery.message, {REASON: reason})
+            marks = marks_of_burial(reason, self._clock.now(), None)
+            await self._publisher.publish("", DEAD, delivery.message, marks)
         else:
             await self.send(onward.key, delivery.message, onward.left_s)

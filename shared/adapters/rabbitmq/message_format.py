@@ -3,18 +3,24 @@
 import math
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
 from pamqp.common import FieldTable
 
-from shared.adapters.rabbitmq.names import JOB_ID, LEFT, QUEUE_KEY, REASON, RETRY_AFTER
+from shared.adapters.rabbitmq.names import CLASS, DIED_AT, JOB_ID, LANE, LEFT, QUEUE_KEY, REASON, RETRY_AFTER
 from shared.domain.door import Reply
+from shared.domain.lanes import JobClass, QueueName
 from shared.domain.work_queue import DeadLetter, Message
 
 _PERSISTENT: Final = 2
+_LONGEST_REASON: Final = 1_000
+_LATEST: Final = 2.0**36
+"""Seconds since the epoch: what is later than the year 4147 is no moment of ours."""
 _NOT_ITS_OWN: Final = ("forebay-", "x-")
 
 
@@ -69,8 +75,28 @@ def onward_in(delivered: DeliveredMessage) -> Onward | None:
     return Onward(key, int(left)) if key and left.isdecimal() and left.isascii() else None
 
 
+def marks_of_burial(reason: str, died_at: float, queue: QueueName | None) -> dict[str, str]:
+    """Give the headers of ours that a dead letter carries."""
+    marks = {REASON: reason[:_LONGEST_REASON], DIED_AT: repr(died_at)}
+    return marks if queue is None else {**marks, LANE: queue.lane, CLASS: queue.job_class.name}
+
+
 def dead_letter_in(delivered: DeliveredMessage) -> DeadLetter:
     """Give the message and why it is dead: our reason, or the broker's if it gave the message up itself."""
     headers = delivered.header.properties.headers or {}
     reason = headers.get(REASON) or headers.get("x-first-death-reason") or "unknown"
-    return DeadLetter(message_in(delivered), str(reason))
+    lane, job_class = headers.get(LANE), headers.get(CLASS)
+    queue = QueueName(str(lane), JobClass(str(job_class))) if lane and job_class else None
+    return DeadLetter(message_in(delivered), str(reason), _died_at(headers), queue)
+
+
+def _died_at(headers: FieldTable) -> float | None:
+    """Give the moment that we wrote, or the one of the last time that the broker gave the message up."""
+    with suppress(ValueError):
+        written = float(str(headers.get(DIED_AT)))
+        if 0 <= written < _LATEST:
+            return written
+    deaths = headers.get("x-death")
+    last = deaths[0] if isinstance(deaths, list) and deaths else {}
+    moment = last.get("time") if isinstance(last, dict) else None
+    return moment.timestamp() if isinstance(moment, datetime) else None

@@ -23,6 +23,9 @@ RUNGS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 3600)
 
 JOB_ID: Final = "forebay-job-id"
 REASON: Final = "forebay-reason"
+LANE: Final = "forebay-lane"
+CLASS: Final = "forebay-class"
+DIED_AT: Final = "forebay-died-at"
 LEFT: Final = "forebay-left"
 QUEUE_KEY: Final = "forebay-queue-key"
 """Headers of ours. Names that begin with ``forebay-`` or ``x-`` are not a message's own."""

@@ -2,16 +2,15 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from aio_pika.exceptions import ChannelNotFoundEntity
-from pamqp.commands import Basic
 
 from shared.adapters.rabbitmq.connection import BrokerConnection
+from shared.adapters.rabbitmq.dead_letters import DeadLetterQueue
 from shared.adapters.rabbitmq.delays import Delays
 from shared.adapters.rabbitmq.intake import RabbitMQIntake
-from shared.adapters.rabbitmq.message_format import dead_letter_in
-from shared.adapters.rabbitmq.names import DEAD, REASON, REQUESTS, queue_name, routing_key
+from shared.adapters.rabbitmq.message_format import marks_of_burial
+from shared.adapters.rabbitmq.names import DEAD, REQUESTS, queue_name, routing_key
 from shared.adapters.rabbitmq.publisher import Publisher
 from shared.adapters.rabbitmq.topology import Topology
 from shared.domain.clock import Clock
@@ -19,10 +18,15 @@ from shared.domain.errors import BrokerUnavailable, NotFound, Unroutable
 from shared.domain.events import Emit
 from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow, Priority, QueueName
 from shared.domain.turns import Turns
-from shared.domain.work_queue import PUBLISH_DEADLINE_S, DeadLetter, Intake, Message, QueueDepth
-
-_SHOW_DEADLINE_S: Final = 30.0
-_LONGEST_REASON: Final = 1_000
+from shared.domain.work_queue import (
+    MOST_DEAD_LETTERS,
+    PUBLISH_DEADLINE_S,
+    DeadLetter,
+    Intake,
+    Judge,
+    Message,
+    QueueDepth,
+)
 
 
 class RabbitMQWorkQueue:
@@ -41,6 +45,7 @@ class RabbitMQWorkQueue:
         self._consuming = BrokerConnection(url, "consuming", clock, emit)
         self._publisher = Publisher(self._publishing, clock)
         self._topology = Topology(self._consuming, windows)
+        self._dead_letters = DeadLetterQueue(self._consuming)
         self._delays = Delays(self._publisher, self._consuming, self._topology, clock)
         self._intakes: list[RabbitMQIntake] = []
 
@@ -86,13 +91,13 @@ class RabbitMQWorkQueue:
                 await self._topology.restore(version)
                 await self._publish(queue, message, delay_s)
 
-    async def bury(self, message: Message, reason: str) -> None:
+    async def bury(self, message: Message, reason: str, queue: QueueName | None = None) -> None:
         """Put a message into the dead-letter queue with the reason (its first 1,000 characters), durably.
 
         If that queue is gone, it is made again.
         """
         version = self._topology.version
-        marks = {REASON: reason[:_LONGEST_REASON]}
+        marks = marks_of_burial(reason, self._clock.now(), queue)
         async with self._publisher.deadline():
             try:
                 await self._publisher.publish("", DEAD, message, marks)
@@ -101,22 +106,12 @@ class RabbitMQWorkQueue:
                 await self._publisher.publish("", DEAD, message, marks)
 
     async def dead_letters(self, limit: int) -> list[DeadLetter]:
-        """Show up to ``limit`` of the oldest dead letters; they stay where they are.
+        """Show up to ``limit`` dead letters; they stay where they are."""
+        return await self._dead_letters.oldest(limit)
 
-        AMQP has no way to look without taking: each is taken and put back when all were read, a round
-        trip for each. Meanwhile another one who looks does not see them.
-        """
-        found: list[DeadLetter] = []
-        async with self._consuming.errand(_SHOW_DEADLINE_S) as channel:
-            while len(found) < limit:
-                letter = await channel.basic_get(DEAD)
-                if not isinstance(letter.delivery, Basic.GetOk):
-                    break
-                found.append(dead_letter_in(letter))
-            if found:
-                await channel.basic_nack(len(found), multiple=True, requeue=True)
-                await channel.queue_declare(DEAD, passive=True)  # its answer comes after they are back
-        return found
+    async def judge_dead_letters(self, judge: Judge, limit: int = MOST_DEAD_LETTERS) -> int:
+        """Show dead letters to ``judge``, and remove those that may go."""
+        return await self._dead_letters.judge(judge, limit)
 
     async def depth(self, queue: QueueName) -> QueueDepth:
         """Count a queue's messages.

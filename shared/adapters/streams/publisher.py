@@ -22,12 +22,13 @@ _RECEIPT_LIFETIME_MS: Final = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A message and the stream it is for. ``reason`` stands on dead letters alone."""
+    """A message and the stream it is for. ``reason`` and ``origin`` stand on dead letters alone."""
 
     stream: str
     message: Message
     delay_ms: int = 0
     reason: str = ""
+    origin: QueueName | None = None
 
 
 class Publisher:
@@ -76,9 +77,9 @@ class Publisher:
         if delay_ms > 0:
             self._on_delayed()
 
-    async def bury(self, message: Message, reason: str) -> None:
+    async def bury(self, message: Message, reason: str, queue: QueueName | None) -> None:
         """Put a message among the dead letters; see ``WorkQueue.bury``. If their stream is gone, it is made again."""
-        parcel = Parcel(DEAD, message, reason=reason or "no reason given")
+        parcel = Parcel(DEAD, message, reason=reason or "no reason given", origin=queue)
         async with _deadline():
             if not await self._batcher.submit(parcel):
                 await self._topology.declare([])
@@ -91,7 +92,7 @@ class Publisher:
     async def _send(self, number: int, parcels: Sequence[Parcel]) -> list[bool]:
         args: list[Argument] = [number, _RECEIPT_LIFETIME_MS]
         for parcel in parcels:
-            args += [parcel.stream, parcel.delay_ms, *words_of(parcel.message, parcel.reason)]
+            args += [parcel.stream, parcel.delay_ms, *words_of(parcel.message, parcel.reason, parcel.origin)]
         answer: bytes = await self._server.run("publish", [self._receipt, DELAYED], args)
         return [taken == ord("1") for taken in answer]
 

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from shared.adapters.streams.connection import StreamsServer
 from shared.adapters.streams.intake import StreamsIntake, Surroundings
 from shared.adapters.streams.liveness import Liveness
-from shared.adapters.streams.message_format import dead_letter_in, fields_of
+from shared.adapters.streams.message_format import RawEntry, dead_letter_in
 from shared.adapters.streams.names import DEAD, GROUP, queue_stream, returned_stream
 from shared.adapters.streams.publisher import Publisher
 from shared.adapters.streams.settlement import Settlement
@@ -24,11 +24,21 @@ from shared.domain.errors import BrokerUnavailable, NotFound
 from shared.domain.events import Emit
 from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow, Priority, QueueName
 from shared.domain.turns import Turns
-from shared.domain.work_queue import PUBLISH_DEADLINE_S, DeadLetter, Intake, Message, QueueDepth
+from shared.domain.work_queue import (
+    MOST_DEAD_LETTERS,
+    PUBLISH_DEADLINE_S,
+    DeadLetter,
+    Intake,
+    Judge,
+    Message,
+    QueueDepth,
+)
 
 _T = TypeVar("_T")
 
 _NAME_LENGTH: Final = 16
+_LETTERS_AT_ONCE: Final = 100
+"""Dead letters that a judge is shown together."""
 
 
 class StreamsWorkQueue:
@@ -83,14 +93,24 @@ class StreamsWorkQueue:
         """Put a message into a queue, durably; see ``WorkQueue.publish``."""
         await self._publisher.publish(queue, message, delay_s)
 
-    async def bury(self, message: Message, reason: str) -> None:
+    async def bury(self, message: Message, reason: str, queue: QueueName | None = None) -> None:
         """Put a message into the dead-letter queue with the reason, durably. Raises as ``publish``."""
-        await self._publisher.bury(message, reason)
+        await self._publisher.bury(message, reason, queue)
 
     async def dead_letters(self, limit: int) -> list[DeadLetter]:
-        """Show up to ``limit`` of the oldest dead letters; they stay where they are."""
-        entries = await _in_time(self._server.run("dead_letters", [DEAD], [limit]))
-        return [dead_letter_in(fields_of(entry)) for entry in entries]
+        """Show up to ``limit`` dead letters; they stay where they are."""
+        return [dead_letter_in(entry) for entry in await self._dead_entries(b"-", limit)]
+
+    async def judge_dead_letters(self, judge: Judge, limit: int = MOST_DEAD_LETTERS) -> int:
+        """Show dead letters to ``judge``, and delete those that may go."""
+        seen, begin = 0, b"-"
+        while entries := await self._dead_entries(begin, min(_LETTERS_AT_ONCE, limit - seen)):
+            seen, begin = seen + len(entries), b"(" + entries[-1][0]
+            verdicts = await judge([dead_letter_in(entry) for entry in entries])
+            gone = [entry_id for (entry_id, _), may_go in zip(entries, verdicts, strict=True) if may_go]
+            if gone:
+                await _in_time(self._server.call("XDEL", DEAD, *gone))
+        return seen
 
     async def depth(self, queue: QueueName) -> QueueDepth:
         """Count a queue's messages. Raises ``NotFound`` if there is no such queue."""
@@ -107,6 +127,12 @@ class StreamsWorkQueue:
         intake = StreamsIntake(lane, Turns(weights), prefetch, consumer, parts)
         self._intakes.append(intake)
         return intake
+
+    async def _dead_entries(self, begin: bytes, most: int) -> Sequence[RawEntry]:
+        if most <= 0:
+            return ()
+        entries: Sequence[RawEntry] = await _in_time(self._server.run("dead_letters", [DEAD], [begin, most]))
+        return entries
 
 
 async def _in_time(call: Awaitable[_T]) -> _T:

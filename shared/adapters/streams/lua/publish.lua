@@ -4,7 +4,8 @@
 -- KEYS[2]  sorted set of the delayed messages
 -- ARGV[1]  number of this batch; a publisher's numbers rise
 -- ARGV[2]  milliseconds for which the receipt is kept
--- ARGV[3…] per message: stream, delay (ms, 0: none), body, job id, headers (JSON), reason (empty but for dead letters)
+-- ARGV[3…] per message: stream, delay (ms, 0: none), body, job id, headers (JSON); and, empty but for dead letters, the
+--          reason, and lane and class of the queue they came from
 -- Gives    a string with one character per message: 1 taken, 0 the stream does not exist
 
 local receipt = redis.call('GET', KEYS[1])
@@ -17,8 +18,9 @@ end
 
 local now = server_time()
 local taken = {}
-for i = 3, #ARGV, 6 do
-  local stream, delay, body, job, headers, reason = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
+for i = 3, #ARGV, 8 do
+  local stream, delay, body, job, headers, reason, lane, class = unpack(ARGV, i, i + 7)
+  delay = tonumber(delay)
   local done
   if delay > 0 then
     done = redis.call('EXISTS', stream) == 1
@@ -28,7 +30,11 @@ for i = 3, #ARGV, 6 do
       redis.call('ZADD', KEYS[2], now + delay + 1, member)
     end
   elseif reason ~= '' then
-    done = redis.call('XADD', stream, 'NOMKSTREAM', '*', 'b', body, 'j', job, 'h', headers, 'reason', reason)
+    local entry = { 'b', body, 'j', job, 'h', headers, 'reason', reason }
+    if lane ~= '' then
+      entry[9], entry[10], entry[11], entry[12] = 'lane', lane, 'class', class
+    end
+    done = redis.call('XADD', stream, 'NOMKSTREAM', '*', unpack(entry))
   else
     done = redis.call('XADD', stream, 'NOMKSTREAM', '*', 'b', body, 'j', job, 'h', headers)
   end
