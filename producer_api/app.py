@@ -16,6 +16,7 @@ from producer_api.described_api import DESCRIPTION, DescribedApi
 from producer_api.endpoints import (
     batches,
     bulk,
+    dead_letters,
     deliveries,
     health,
     job_events,
@@ -86,6 +87,7 @@ def create_app(parts: ApiParts) -> DescribedApi:
         webhooks.router(parts, authentication),
         deliveries.router(parts, authentication),
         schedule.router(parts, authentication),
+        dead_letters.router(parts, authentication),
         health.router(parts),
     ):
         # Not include_router: it would match every request twice, at a tenth of the cost of taking a job in.

@@ -16,6 +16,7 @@
     ├── NotFound
     ├── Expired
     ├── IdempotencyConflict
+    ├── NotReplayable
     ├── ConfigurationError
     ├── Unavailable                  try again later
     │   ├── BrokerUnavailable
@@ -125,6 +126,10 @@ class Expired(ForebayError):
 
 class IdempotencyConflict(ForebayError):
     """The idempotency key was used before, with another body."""
+
+
+class NotReplayable(ForebayError):
+    """This dead letter cannot be replayed."""
 
 
 class ConfigurationError(ForebayError):

@@ -100,6 +100,21 @@ class ReplyUndeliverable(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DeadLettersReplayed(Event):
+    """An administrator had dead letters published again. ``kept``: those that could not be."""
+
+    replayed: int
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLettersDropped(Event):
+    """An administrator had dead letters thrown away."""
+
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimLost(Event):
     """A worker finished a job that was no longer its own; its result was dropped."""
 

@@ -11,7 +11,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
@@ -139,6 +139,11 @@ class JobSpec:
         One that was cancelled goes no further that way: once its time has come, its record might be gone.
         """
         return min(self.starts_at(now) - now, LONGEST_WAIT_S)
+
+    def begun_anew(self, now: float) -> "JobSpec":
+        """Give what a failed job is when somebody has it run again: its deadline, if that is over, binds it no more."""
+        is_over = self.deadline is not None and self.deadline <= now
+        return replace(self, deadline=None) if is_over else self
 
     def due_at(self, windows: Sequence[DeferrableWindow] = DEFERRABLE_WINDOWS) -> float | None:
         """Give the moment up to which the job should be done; None: it is patient without end.

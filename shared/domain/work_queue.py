@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from shared.domain.lanes import JobClass, Priority, QueueName
+from shared.domain.lanes import MAILBOXES, JobClass, Priority, QueueName
 
 PUBLISH_DEADLINE_S: Final = 2.0
 """Seconds after which a publish that is not confirmed has failed."""
@@ -65,8 +65,16 @@ class DeadLetter:
 
     @property
     def id(self) -> str:
-        """The job's id; for a message without one a digest of its body. Two letters may share it, as after a crash."""
-        return self.message.job_id or f"dead_{hashlib.sha256(self.message.body).hexdigest()[:_DIGEST_LENGTH]}"
+        """The job's id; for mail, and a message without a job, a digest. Two letters may share it, as after a crash."""
+        if self.message.job_id and not self.is_mail:
+            return self.message.job_id
+        came_from = self.queue.lane.encode() if self.queue is not None and self.is_mail else b""
+        return f"dead_{hashlib.sha256(came_from + self.message.body).hexdigest()[:_DIGEST_LENGTH]}"
+
+    @property
+    def is_mail(self) -> bool:
+        """Whether it comes from a mailbox: then it is about a job, or a batch, and none itself."""
+        return self.queue is not None and self.queue.lane in MAILBOXES
 
 
 Judge = Callable[[Sequence[DeadLetter]], Awaitable[Sequence[bool]]]
@@ -192,7 +200,8 @@ class WorkQueue(Protocol):
     async def judge_dead_letters(self, judge: Judge, limit: int = MOST_DEAD_LETTERS) -> int:
         """Show dead letters to ``judge``, some at a time, and remove those that may go; give how many it saw.
 
-        They come in no certain order; if there are more than ``limit``, those that were seen before come again. Nothing is removed before the judge has said so. Whatever it raises ends the round; what it let go by then is gone.
+        They come in no certain order; what is buried meanwhile may be among them. If there are more than ``limit``, those
+        that were seen before come again. Nothing is removed before the judge has said so. Whatever it raises ends the round; what it let go by then is gone.
         """
         ...
 

@@ -23,7 +23,7 @@ def render_job(job: Job) -> dict[str, Any]:
         "started_at": format_optional(job.started_at),
         "finished_at": format_optional(job.finished_at),
         "estimated_start_at": format_optional(_expected_start(job)),
-        "attempts": [_render_attempt(attempt) for attempt in job.attempts],
+        "attempts": [render_attempt(attempt) for attempt in job.attempts],
         "cache": _render_cache(job, outcome),
         "model": spec.model,
         "served_by": outcome.served_by,
@@ -64,7 +64,8 @@ def _expected_start(job: Job) -> float | None:
     return max(moments) if moments else None
 
 
-def _render_attempt(attempt: Attempt) -> dict[str, Any]:
+def render_attempt(attempt: Attempt) -> dict[str, Any]:
+    """Give one call of one deployment; what the provider said is the job's owner's alone."""
     return {
         "deployment": attempt.deployment,
         "started": format_moment(attempt.started_at),

@@ -7,7 +7,7 @@ import pytest
 
 from shared.domain.clock import SystemClock
 from shared.domain.errors import BrokerUnavailable
-from shared.domain.lanes import JobClass, QueueName
+from shared.domain.lanes import JobClass, Mailbox, QueueName
 from shared.domain.work_queue import DeadLetter, Judge, Message, WorkQueue
 from tests.eventually import eventually
 from tests.servers.proxy import Proxy
@@ -108,6 +108,15 @@ async def test_a_process_that_is_lost_while_it_judges_loses_no_letter(
         return await left(queue, lane) == ids
 
     await eventually(are_all_there)
+
+
+async def test_a_dead_piece_of_mail_is_not_the_job_that_it_is_about(queue: WorkQueue, lane: str) -> None:
+    message = Message(f"about {lane}".encode(), f"job_1 of {lane}")
+    for origin in (QueueName(lane, BULK), Mailbox.WEBHOOKS.queue, Mailbox.REPLIES.queue):
+        await queue.bury(message, "no hope", origin)
+    letters = [letter for letter in await queue.dead_letters(1_000) if letter.message.job_id.endswith(lane)]
+    assert len({letter.id for letter in letters}) == 3
+    assert sum(letter.id == message.job_id for letter in letters) == 1
 
 
 async def test_two_looks_at_once_see_the_same(queue: WorkQueue, lane: str) -> None:

@@ -1,0 +1,98 @@
+"""Dead letters as the API shows them, and how an administrator names those to be replayed or dropped."""
+
+from typing import Annotated, Any, Final, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared.domain.dead_letters import Obituary, Selection
+from shared.domain.errors import InvalidInput, MalformedMessage
+from shared.domain.job import Job
+from shared.domain.work_queue import DeadLetter
+from shared.wire.envelope import decode
+from shared.wire.input_errors import explain
+from shared.wire.job_object import render_attempt
+from shared.wire.moments import format_optional
+
+LONGEST_WORD: Final = 1_000
+"""Characters of a reason, or of a name, that is looked for."""
+
+_LONGEST_BODY: Final = 65_536
+_ONE_OF_THEM: Final = '`"all": true`, or one or more of `reason`, `model`, `team`'
+
+Word = Annotated[str, Field(min_length=1, max_length=LONGEST_WORD)]
+
+
+class SelectionWish(BaseModel):
+    """Which dead letters are meant: all, or those with this reason, of this model, of this team."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reason: Word | None = None
+    model: Word | None = None
+    team: Word | None = None
+    all: Literal[True] | None = None
+
+    @classmethod
+    def parse(cls, body: bytes) -> Selection:
+        """Read and check the body of a request.
+
+        Raises:
+            InvalidInput: what is wrong, where, and what is allowed. Nothing said is not everything.
+        """
+        try:
+            document = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            raise InvalidInput(f"The body must be a JSON object with {_ONE_OF_THEM}.", code="invalid_json") from None
+        if not isinstance(document, dict):
+            raise InvalidInput(f"The body must be a JSON object with {_ONE_OF_THEM}.", code="invalid_json")
+        try:
+            return cls.model_validate(document)._selection()  # noqa: SLF001 - its own class
+        except ValidationError as error:
+            raise explain(error, cls) from None
+
+    def _selection(self) -> Selection:
+        named = {"reason": self.reason, "model": self.model, "team": self.team}
+        if (self.all is None) == (not any(named.values())):
+            raise InvalidInput(f"The body must have {_ONE_OF_THEM}; not both.", param="all")
+        return Selection(**named)
+
+
+def obituary_of(letter: DeadLetter) -> Obituary:
+    """Say what is known of a letter, and of the job in it; mail is about a job, and has none in it."""
+    if letter.is_mail:
+        return Obituary.of(letter, None, None)
+    try:
+        return Obituary.of(letter, decode(letter.message.body).spec, None)
+    except MalformedMessage as error:
+        return Obituary.of(letter, None, error.message)
+
+
+def render_dead_letter(obituary: Obituary, job: Job | None) -> dict[str, Any]:
+    """Give the dead letter object; ``job``: the record of the job in it, if it is still there."""
+    spec = obituary.spec
+    return {
+        "id": obituary.letter_id,
+        "object": "dead_letter",
+        "job_id": None if spec is None else spec.id,
+        "team": None if spec is None else spec.team,
+        "model": None if spec is None else spec.model,
+        "lane": obituary.lane,
+        "reason": obituary.reason,
+        "problem": obituary.problem,
+        "died_at": format_optional(obituary.died_at),
+        "queue": obituary.queue,
+        "size": obituary.size,
+        "copies": obituary.copies,
+        "job_status": None if job is None else job.status.shown.value,
+        "revivals": None if job is None else job.revivals,
+        "attempts": None if job is None else [render_attempt(attempt) for attempt in job.attempts],
+    }
+
+
+def render_request(letter: DeadLetter) -> dict[str, Any]:
+    """Give what a letter asks for: the request as it was sent, or, if it cannot be read, the beginning of the body."""
+    try:
+        return {"request": decode(letter.message.body).request, "body": None}
+    except MalformedMessage:
+        return {"request": None, "body": letter.message.body[:_LONGEST_BODY].decode(errors="replace")}
