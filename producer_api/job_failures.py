@@ -58,15 +58,26 @@ class Failure:
 def failure_of(job: Job, waited_s: float) -> Failure:
     """Give why a job has no answer, for a client that waited for it that many seconds."""
     if not job.status.is_final:
-        return _failure(
-            _GOES_ON,
-            f"The job `{job.spec.id}` did not finish within {format_duration(waited_s)} and goes on; "
-            f"`GET /v1/jobs/{job.spec.id}` gives its answer.",
-        )
+        return goes_on(job.spec.id, waited_s)
     if job.status is JobStatus.CANCELLED:
         return _failure(_CANCELLED, f"The job `{job.spec.id}` was cancelled.")
     error = (job.outcome and job.outcome.error) or JobError("The job failed.", "", "")
     return _failure(TABLE.get(error.code, Shown(502, _SERVER, error.code)), error.message, error.param)
+
+
+def goes_on(job_id: str, waited_s: float) -> Failure:
+    """Give the failure of a call whose client waits no longer than those seconds, while its job goes on."""
+    message = (
+        f"The job `{job_id}` did not finish within {format_duration(waited_s)} and goes on; "
+        f"`GET /v1/jobs/{job_id}` gives its answer."
+    )
+    return _failure(_GOES_ON, message)
+
+
+def broken_off(job: Job, error: errors.StreamBroken) -> Failure:
+    """Give the failure of a stream that broke off although its job did not fail."""
+    whole = f" `GET /v1/jobs/{job.spec.id}` gives the whole answer." if job.status is JobStatus.SUCCEEDED else ""
+    return _failure(TABLE[error.code], f"{error.message}{whole}")
 
 
 def _failure(shown: Shown, message: str, param: str | None = None) -> Failure:

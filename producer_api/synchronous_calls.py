@@ -12,6 +12,7 @@ from producer_api.endpoints.answers import json_response
 from producer_api.job_failures import failure_of
 from producer_api.parts import ApiParts
 from producer_api.presence import while_present
+from producer_api.streamed_answer import StreamedAnswer
 from producer_api.waiting import Waiting, WaitingCall
 from shared.domain import ids
 from shared.domain.job import Job, JobStatus
@@ -30,16 +31,18 @@ class SynchronousCalls:
         self._waiting = waiting
 
     async def answer(self, request: Request, endpoint: Endpoint) -> Response:
-        """Give the provider's answer, or why there is none.
+        """Give the provider's answer, or why there is none. A streamed answer begins when it is sent.
 
         Raises:
             ForebayError: the job was not accepted, or the store went away while it was awaited.
             ClientDisconnect: nobody waits any more.
         """
         call = await self._read(request, endpoint)
+        if call.arrival.streams:
+            return StreamedAnswer(call, self._waiting, self._parts.answer_streams)
         job = await self._waiting.admit(call)
         try:
-            job = await while_present(request.receive, self._waiting.final(call, job))
+            job = await while_present(request.receive, self._waiting.final(job, call.timeout_s))
         except ClientDisconnect:
             if call.arrival.idempotency_key is None:  # with one, the client may come back for the answer
                 await self._waiting.give_up(call, job)

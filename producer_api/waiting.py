@@ -17,6 +17,7 @@ from shared.domain.job import Job
 from shared.wire.direct_request import without_prefix
 
 JOB_ID: Final = "x-forebay-job-id"
+CACHE: Final = "x-forebay-cache"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Waiting:
         """Use the ports in ``parts``."""
         self._store = parts.store
         self._clock = parts.clock
+        self._cache_default = parts.cache_default
         self._admission = admission
         self._results = results
         self._cancellation = cancellation
@@ -52,12 +54,12 @@ class Waiting:
         except InvalidInput as error:
             raise without_prefix(error) from None
 
-    async def final(self, call: WaitingCall, job: Job) -> Job:
-        """Give the job when it is final, or as it is when the client's time is over. Raises ``StoreUnavailable``."""
+    async def final(self, job: Job, timeout_s: float) -> Job:
+        """Give the job when it is final, or as it is after ``timeout_s`` seconds. Raises ``StoreUnavailable``."""
         if job.status.is_final:
             return job
         team, job_id = job.spec.team, job.spec.id
-        found = await self._results.final(job_id, lambda: self._store.get(team, job_id), call.timeout_s)
+        found = await self._results.final(job_id, lambda: self._store.get(team, job_id), timeout_s)
         return found or job
 
     async def give_up(self, call: WaitingCall, job: Job) -> None:
@@ -65,6 +67,12 @@ class Waiting:
         if job.spec.id == call.job_id and not job.status.is_final:
             with suppress(StoreUnavailable):  # then it goes on, and nobody reads its answer
                 await self._cancellation.cancel(job.spec.team, job.spec.id)
+
+    def first_headers(self, call: WaitingCall) -> Mapping[str, str]:
+        """Give the headers of an answer that is still being made: most is not known yet."""
+        submission = call.arrival.submission
+        stores = submission is None or submission.cache.over(self._cache_default).mode.stores
+        return {JOB_ID: call.job_id, CACHE: (CacheResult.MISS if stores else CacheResult.OFF).value}
 
     def headers(self, call: WaitingCall, job: Job) -> Mapping[str, str]:
         """Give the headers that tell how a job was answered; what is not known is left out.
@@ -77,7 +85,7 @@ class Waiting:
             return headers
         cache = outcome.cache or (CacheResult.OFF if job.spec.cache.mode is CacheMode.OFF else None)
         if cache is not None:
-            headers["x-forebay-cache"] = cache.value
+            headers[CACHE] = cache.value
         if outcome.served_by is not None:
             headers["x-forebay-served-by"] = quote(outcome.served_by, safe="/:@ ()+,;=")
         if outcome.cost_usd is not None:

@@ -1,0 +1,261 @@
+"""Streamed answers as the API hands them on, the worker's part being played by the tests."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import openai
+import orjson
+import pytest
+from openai import AsyncOpenAI, AsyncStream
+from openai.types.chat import ChatCompletionChunk
+
+from shared.domain.answer_streams import AnswerWriter
+from shared.domain.job import Envelope, JobError, JobSpec, JobStatus, Outcome
+from shared.domain.lanes import Priority
+from shared.wire.envelope import decode
+from tests.eventually import eventually
+from tests.integration.api_rig import ANSWER, CHAT, KEY, TEAM, Api
+from tests.integration.openai_rig import ask
+
+USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+
+
+def chunk(text: str, finish_reason: str | None = None, **members: object) -> bytes:
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": finish_reason}
+    made = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m-1", "choices": [choice]}
+    return orjson.dumps(made | members)
+
+
+@dataclass
+class Theatre:
+    """The API, a client, and what a test needs to play the worker."""
+
+    api: Api
+    client: AsyncOpenAI
+
+    async def envelope(self) -> Envelope:
+        """What was published, once it was."""
+
+        async def published() -> bool:
+            return bool(self.api.queue.published)
+
+        await eventually(published)
+        return decode(self.api.queue.published[-1].message.body)
+
+    def writer(self, spec: JobSpec) -> AbstractAsyncContextManager[AnswerWriter]:
+        return self.api.parts.answer_streams.writer(spec.id)
+
+    async def end(self, spec: JobSpec, outcome: Outcome | None = None) -> None:
+        """Do what a worker does when a job is answered, or was not."""
+        if outcome is None:
+            await self.api.finish(spec.id)
+            return
+        claim = await self.api.store.claim(spec, "worker-1")
+        assert await self.api.store.finish(spec, claim.fence, outcome, ())
+
+    async def open(self, **more: Any) -> AsyncStream[ChatCompletionChunk]:  # noqa: ANN401 - of the call
+        stream: AsyncStream[ChatCompletionChunk] = await self.client.chat.completions.create(
+            model="gpt-4o-mini", messages=ask("Name three rivers."), stream=True, **more
+        )
+        return stream
+
+    def opening(self, **more: Any) -> asyncio.Task[AsyncStream[ChatCompletionChunk]]:  # noqa: ANN401 - of the call
+        return asyncio.create_task(self.open(**more))
+
+
+@pytest.fixture
+async def theatre(api: Api) -> AsyncIterator[Theatre]:
+    async with AsyncOpenAI(base_url=f"{api.url}/v1", api_key=KEY, max_retries=0) as client:
+        yield Theatre(api, client)
+
+
+def failed(code: str) -> Outcome:
+    return Outcome(JobStatus.FAILED, error=JobError("As the provider put it.", "provider_error", code))
+
+
+async def texts(stream: AsyncStream[ChatCompletionChunk]) -> list[str | None]:
+    return [choice.delta.content for chunk in [chunk async for chunk in stream] for choice in chunk.choices]
+
+
+async def test_each_piece_is_passed_on_before_the_next_is_made(theatre: Theatre) -> None:
+    opening = theatre.opening()
+    spec = (await theatre.envelope()).spec
+    async with theatre.writer(spec) as writer:
+        await writer.send(chunk("Aare, "))
+        stream = await opening
+        pieces = aiter(stream)
+        assert (await anext(pieces)).choices[0].delta.content == "Aare, "
+        await writer.send(chunk("Rhine.", "stop"))
+        assert (await anext(pieces)).choices[0].delta.content == "Rhine."
+        await writer.close()
+    await theatre.end(spec)
+    assert [chunk async for chunk in pieces] == []
+    assert stream.response.headers["x-forebay-job-id"] == spec.id
+    assert stream.response.headers["x-forebay-cache"] == "miss"
+    assert stream.response.headers["content-type"].startswith("text/event-stream")
+
+
+async def test_that_an_answer_is_streamed_is_no_part_of_the_request(theatre: Theatre) -> None:
+    opening = theatre.opening(stream_options={"include_usage": True})
+    envelope = await theatre.envelope()
+    assert envelope.request == CHAT
+    assert envelope.spec.streams
+    await theatre.end(envelope.spec)
+    assert await texts(await opening) == ["", "Aare.", None]
+
+
+async def test_the_end_of_the_stream_waits_for_that_of_the_job(theatre: Theatre) -> None:
+    opening = theatre.opening()
+    spec = (await theatre.envelope()).spec
+    async with theatre.writer(spec) as writer:
+        await writer.send(chunk("Aare."))
+        await writer.close()
+    reading = asyncio.create_task(texts(await opening))
+    done, _ = await asyncio.wait([reading], timeout=0.1)
+    assert not done
+    await theatre.end(spec)
+    assert await reading == ["Aare."]
+
+
+@pytest.mark.parametrize("is_asked", [True, False])
+async def test_the_chunk_that_tells_what_was_used_is_for_who_asked(theatre: Theatre, *, is_asked: bool) -> None:
+    opening = theatre.opening(**({"stream_options": {"include_usage": True}} if is_asked else {}))
+    spec = (await theatre.envelope()).spec
+    async with theatre.writer(spec) as writer:
+        await writer.send(chunk("Aare.", usage=None))
+        await writer.send(chunk("", choices=[], usage=USAGE))
+        await writer.close()
+    await theatre.end(spec)
+    chunks = [chunk async for chunk in await opening]
+    assert [chunk.usage.total_tokens for chunk in chunks if chunk.usage] == ([7] if is_asked else [])
+
+
+@pytest.mark.parametrize(("code", "status"), [("context_length_exceeded", 400), ("overloaded", 503)])
+async def test_what_fails_before_the_first_piece_is_an_error_with_its_status(
+    theatre: Theatre, code: str, status: int
+) -> None:
+    opening = theatre.opening()
+    spec = (await theatre.envelope()).spec
+    await theatre.end(spec, failed(code))
+    with pytest.raises(openai.APIStatusError) as refused:
+        await opening
+    assert (refused.value.status_code, refused.value.code) == (status, code)
+    assert refused.value.response.headers["x-forebay-job-id"] == spec.id
+
+
+async def test_a_job_that_is_not_let_in_is_an_error_with_its_status(theatre: Theatre) -> None:
+    theatre.api.queue.away_after = 0
+    with pytest.raises(openai.InternalServerError) as refused:
+        await theatre.open()
+    assert (refused.value.status_code, refused.value.code) == (503, "service_unavailable")
+    with pytest.raises(openai.NotFoundError) as unknown:
+        await theatre.client.chat.completions.create(model="none", messages=ask("Hi"), stream=True)
+    assert (unknown.value.code, unknown.value.param) == ("model_not_found", "model")
+
+
+async def test_what_fails_after_the_first_piece_is_an_event_and_ends_the_stream(theatre: Theatre) -> None:
+    opening = theatre.opening()
+    spec = (await theatre.envelope()).spec
+    async with theatre.writer(spec) as writer:
+        await writer.send(chunk("Aare"))
+        stream = await opening
+    await theatre.end(spec, failed("overloaded"))
+    with pytest.raises(openai.APIError) as broken:
+        await texts(stream)
+    assert broken.value.code == "overloaded"
+    assert broken.value.message == "As the provider put it."
+
+
+async def test_a_stream_that_broke_off_has_its_job_cancelled(theatre: Theatre, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("producer_api.streamed_answer.AFTERWARDS_S", 0.05)
+    opening = theatre.opening()
+    spec = (await theatre.envelope()).spec
+    async with theatre.writer(spec) as writer:
+        await writer.send(chunk("Aare"))
+        stream = await opening
+    with pytest.raises(openai.APIError) as broken:
+        await texts(stream)
+    assert broken.value.code == "stream_broken"
+    assert (await theatre.api.job(spec.id)).status is JobStatus.CANCELLED
+
+
+async def test_a_stream_that_broke_off_before_its_first_piece_becomes_the_stored_answer(theatre: Theatre) -> None:
+    opening = theatre.opening()
+    spec = (await theatre.envelope()).spec
+    async with theatre.writer(spec):
+        pass
+    async with theatre.writer(spec) as writer:
+        await writer.close()
+    await theatre.end(spec)
+    stream = await opening
+    assert await texts(stream) == ["", "Aare.", None]
+    assert stream.response.headers["x-forebay-served-by"] == "gpt-4o-mini-1"
+
+
+async def test_a_known_answer_comes_in_chunks(theatre: Theatre) -> None:
+    model = "gpt-4o-mini"
+    await theatre.api.know_the_answer(
+        JobSpec("job_of_another", TEAM, "/v1/chat/completions", model, model, Priority.BULK, 1.0)
+    )
+    stream = await theatre.open(stream_options={"include_usage": True})
+    assert "".join(filter(None, await texts(stream))) == ANSWER["choices"][0]["message"]["content"]
+    assert stream.response.headers["x-forebay-cache"] == "hit"
+    assert theatre.api.queue.published == []
+
+
+async def test_no_piece_in_time_is_a_504_and_the_job_goes_on(theatre: Theatre) -> None:
+    with pytest.raises(openai.InternalServerError) as late:
+        await theatre.open(extra_headers={"x-forebay-timeout": "0.1"})
+    assert (late.value.status_code, late.value.code) == (504, "timeout")
+    assert late.value.response.headers["x-should-retry"] == "false"
+    job = await theatre.api.job(late.value.response.headers["x-forebay-job-id"])
+    assert job.status is JobStatus.QUEUED
+
+
+async def test_a_silence_between_pieces_that_is_too_long_ends_the_stream_and_the_job_goes_on(theatre: Theatre) -> None:
+    opening = theatre.opening(extra_headers={"x-forebay-timeout": "0.3"})
+    spec = (await theatre.envelope()).spec
+    async with theatre.writer(spec) as writer:
+        await writer.send(chunk("Aare"))
+        stream = await opening
+        with pytest.raises(openai.APIError) as late:
+            await texts(stream)
+    assert late.value.code == "timeout"
+    assert spec.id in late.value.message
+    assert (await theatre.api.job(spec.id)).status is JobStatus.QUEUED
+
+
+@pytest.mark.parametrize("has_begun", [True, False])
+async def test_a_client_that_leaves_has_its_job_cancelled(theatre: Theatre, *, has_begun: bool) -> None:
+    opening = theatre.opening(extra_headers={"Idempotency-Key": "for streams always"})
+    spec = (await theatre.envelope()).spec
+    async with theatre.writer(spec) as writer:
+        if has_begun:
+            await writer.send(chunk("Aare"))
+            await (await opening).close()
+        else:
+            opening.cancel()
+
+        async def is_cancelled() -> bool:
+            return (await theatre.api.job(spec.id)).status is JobStatus.CANCELLED
+
+        await eventually(is_cancelled)
+
+
+async def test_a_repeat_gets_the_answer_of_the_first_and_does_not_end_its_job(theatre: Theatre) -> None:
+    key = {"Idempotency-Key": "twice"}
+    first = theatre.opening(extra_headers=key)
+    spec = (await theatre.envelope()).spec
+    left, again = theatre.opening(extra_headers=key), theatre.opening(extra_headers=key)
+    await asyncio.wait([left], timeout=0.1)
+    left.cancel()
+    async with theatre.writer(spec) as writer:
+        await writer.send(chunk("Aare."))
+        await writer.close()
+    await theatre.end(spec)
+    assert await texts(await first) == ["Aare."]
+    assert await texts(await again) == ["", "Aare.", None]
+    assert len(theatre.api.queue.published) == 1
