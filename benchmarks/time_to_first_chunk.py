@@ -85,7 +85,7 @@ async def _measure(place: str, arguments: argparse.Namespace) -> Result:
 def _installation(
     place: str, provider: SimulatedProvider, arguments: argparse.Namespace
 ) -> AbstractAsyncContextManager[Installation]:
-    sim = model("sim-1", provider.url, model="openai/sim-1")
+    sim = model("sim-1", provider.url, model="openai/sim-1", rpm=60_000)
     return embedded(sim) if place == "up" else on_rabbitmq(sim, workers=arguments.workers)
 
 

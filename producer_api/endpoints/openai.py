@@ -20,7 +20,13 @@ def router(calls: SynchronousCalls) -> APIRouter:
 
     @routes.post(
         Endpoint.CHAT_COMPLETIONS.value,
-        responses={200: {"model": ChatCompletion, "description": "The provider's answer, as it is."}},
+        responses={
+            200: {
+                "model": ChatCompletion,
+                "description": "The provider's answer, as it is; with `stream`, in events.",
+                "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            }
+        },
         openapi_extra=_described({"messages": {"type": "array", "items": {"type": "object"}}}),
     )
     async def create_chat_completion(request: Request) -> Response:

@@ -11,8 +11,8 @@ from shared.wire import openai
 from shared.wire.input_errors import kind_of
 from shared.wire.openai import Endpoint
 
-_PREFIX: Final = "request."
-_NAMED: Final = re.compile(rf"`{re.escape(_PREFIX)}")
+_WHOLE: Final = "request"
+_NAMED: Final = re.compile(rf"`{_WHOLE}\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,9 @@ class DirectRequest:
 
 def without_prefix(error: InvalidInput) -> InvalidInput:
     """Give an error that names a place in a submission (``request.model``) as one that names it in a body (``model``)."""
-    param = None if error.param is None else error.param.removeprefix(_PREFIX)
-    return type(error)(_NAMED.sub("`", error.message), param=param, code=error.error_code)
+    message = _NAMED.sub("`", error.message).replace(f"`{_WHOLE}`", "The body")
+    param = None if error.param in {None, _WHOLE} else str(error.param).removeprefix(f"{_WHOLE}.")
+    return type(error)(message, param=param, code=error.error_code)
 
 
 def _read_object(body: bytes) -> dict[str, Any]:

@@ -77,6 +77,9 @@ async def test_a_request_nested_too_deeply_is_refused(api: Api) -> None:
         ("POST", "/v1/jobs/job_01k9zzzzzzzzzzzzzzzzzzzzzz/cancel"),
         ("GET", "/v1/batches/batch_01k9zzzzzzzzzzzzzzzzzzzzzz"),
         ("GET", "/v1/models"),
+        ("GET", "/v1/models/gpt-4o-mini"),
+        ("POST", "/v1/chat/completions"),
+        ("POST", "/v1/embeddings"),
     ],
 )
 async def test_nothing_is_given_to_who_has_no_key(api: Api, method: str, path: str, key: str | None) -> None:

@@ -31,6 +31,13 @@ async def test_a_bad_call_is_refused_with_the_place_in_its_body(
     assert api.queue.published == []
 
 
+async def test_a_body_that_is_nested_too_deeply_is_refused(api: Api) -> None:
+    deep = b'{"model":"gpt-4o-mini","messages":[{"role":"user","content":"x"}],"deep":%b%b}'
+    answer = await api.post_raw(deep % (b"[" * 900, b"]" * 900), path=PATH)
+    assert (answer.status, answer.error["param"]) == (400, None)
+    assert "The body is nested" in answer.error["message"]
+
+
 @pytest.mark.parametrize("name", ["x-forebay-tags", "x-forebay-tier", "x-forebay-timeout"])
 async def test_a_header_that_would_be_ignored_is_refused(api: Api, name: str) -> None:
     answer = await api.call("POST", PATH, body=CHAT, headers={name: "doc:7"})

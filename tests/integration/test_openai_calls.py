@@ -10,6 +10,7 @@ import pytest_asyncio
 from openai import OpenAI
 from openai.types.chat import ChatCompletionToolParam
 
+from producer_api.schemas import ChatCompletion, EmbeddingList, Model
 from shared.domain.clock import SystemClock
 from tests.e2e.processes import ADMIN_KEY
 from tests.integration.openai_rig import TOOL_CALLS, Desk, ask, openai_desk
@@ -41,6 +42,7 @@ async def test_a_chat_is_answered_with_the_providers_body_as_it_is(desk: Desk) -
     answer = raw.parse()
     assert answer.choices[0].message.content
     assert answer.model == "sim-1"
+    assert ChatCompletion.model_validate(raw.http_response.json()).choices
     job = await desk.job(raw.headers["x-forebay-job-id"])
     assert job["response"] == raw.http_response.json()
     assert (job["priority"], job["status"]) == ("interactive", "succeeded")
@@ -85,6 +87,7 @@ async def test_embeddings_come_in_the_encoding_that_was_asked_for(desk: Desk) ->
     by_default = await desk.openai.embeddings.create(model="embedder", input=texts)
     floats = await desk.openai.embeddings.create(model="embedder", input=texts, encoding_format="float")
     raw = await desk.openai.embeddings.with_raw_response.create(model="embedder", input=texts, encoding_format="base64")
+    assert EmbeddingList.model_validate(raw.http_response.json()).data
     for sent, floated, plain in zip(by_default.data, floats.data, raw.http_response.json()["data"], strict=True):
         assert sent.embedding == pytest.approx(floated.embedding, abs=1e-6)
         assert len(base64.b64decode(plain["embedding"])) == 4 * len(sent.embedding)
@@ -196,7 +199,8 @@ async def test_a_client_with_an_idempotency_key_may_leave_and_come_back_for_the_
 async def test_the_models_are_listed_and_found_by_name(desk: Desk) -> None:
     listed = [model.id async for model in desk.openai.models.list()]
     assert listed == ["embedder", "org/sim", "sim", "tools"]
-    assert (await desk.openai.models.retrieve("org/sim")).id == "org/sim"
+    found = await desk.openai.models.retrieve("org/sim")
+    assert Model.model_validate(found.model_dump()).id == "org/sim"
     with pytest.raises(openai.NotFoundError) as missing:
         await desk.openai.models.retrieve("simm")
     assert missing.value.code == "model_not_found"

@@ -1,9 +1,12 @@
 """The request of a client of the OpenAI API, as it is read."""
 
+from contextlib import suppress
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.domain.errors import InvalidInput, UnknownModel, Unsupported
 from shared.wire.direct_request import DirectRequest, without_prefix
@@ -74,3 +77,21 @@ def test_an_error_keeps_its_kind_and_its_code_without_the_prefix() -> None:
         "model_not_found",
     )
     assert without_prefix(InvalidInput("Nothing.")).param is None
+    whole = without_prefix(InvalidInput("`request` is nested too deeply.", param="request"))
+    assert (whole.message, whole.param) == ("The body is nested too deeply.", None)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+MEMBERS = st.sampled_from(["model", "messages", "input", "stream", "stream_options", "n", "x"])
+REQUESTS = st.dictionaries(MEMBERS, VALUES, max_size=3).map(lambda members: CHAT | members)
+BODIES = st.binary(max_size=200) | (REQUESTS | VALUES).map(orjson.dumps)
+
+
+@given(body=BODIES, endpoint=st.sampled_from(Endpoint))
+def test_whatever_is_sent_is_read_or_refused(body: bytes, endpoint: Endpoint) -> None:
+    with suppress(InvalidInput):
+        assert "stream" not in DirectRequest.parse(endpoint, body).request
