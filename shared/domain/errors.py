@@ -20,7 +20,8 @@
     ├── ConfigurationError
     ├── Unavailable                  try again later
     │   ├── BrokerUnavailable
-    │   └── StoreUnavailable
+    │   ├── StoreUnavailable
+    │   └── FilesUnavailable
     ├── Unroutable                   a publish that no queue took
     ├── MalformedMessage             a message that cannot be read, now or later
     └── ProviderError                what a provider's failure means to us
@@ -35,7 +36,8 @@
         ├── QuotaExhausted
         ├── UnexpectedAnswer
         ├── StreamBroken
-        └── NoAttemptsLeft       nobody was called
+        ├── NoAttemptsLeft       nobody was called
+        └── RequestLost          nobody was called
 
 A class's docstring is its default message. No error here knows an HTTP status of ours:
 ``producer_api.error_responses`` maps them.
@@ -157,6 +159,10 @@ class StoreUnavailable(Unavailable):
     """The store cannot be reached."""
 
 
+class FilesUnavailable(Unavailable):
+    """The file store cannot be reached."""
+
+
 class Unroutable(ForebayError):
     """No queue took the message."""
 
@@ -273,6 +279,15 @@ class NoAttemptsLeft(ProviderError):
     """Every deployment that would do was tried as often as is allowed."""
 
     code = "no_attempts_left"
+    elsewhere_may_help = False
+    time_may_help = False
+    is_deployments_fault = False
+
+
+class RequestLost(ProviderError):
+    """The job's request is gone from the file store."""
+
+    code = "request_lost"
     elsewhere_may_help = False
     time_may_help = False
     is_deployments_fault = False

@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from shared.domain.answer_cache import CachePolicy, CacheResult
+from shared.domain.files import FileReference
 from shared.domain.lanes import (
     DEFERRABLE_WINDOWS,
     DeferrableWindow,
@@ -102,6 +103,7 @@ class JobSpec:
     estimated_start_at: when it was expected to start, as known at its admission.
     streams: its answer is passed on piece by piece to who waits for it, while it is being made.
     charged_tokens: what it was charged at its admission, to be settled on what it uses; None: nobody counts its tokens.
+    request_file: where its request lies; None: in its message.
     """
 
     id: str
@@ -123,6 +125,7 @@ class JobSpec:
     metadata: Mapping[str, str] = field(default_factory=dict)
     callback: Callback = field(default_factory=Callback)
     streams: bool = False
+    request_file: FileReference | None = None
 
     @property
     def status_once_published(self) -> JobStatus:
@@ -191,7 +194,7 @@ class JobSpec:
 class Envelope:
     """What the message carries: the whole work to be done, enough to recreate the job's record.
 
-    request: the provider's request body as the client sent it.
+    request: the provider's request body as the client sent it; empty while it lies in ``spec.request_file``.
     traceparent: the W3C trace context the job was submitted under, if any.
     """
 
@@ -230,7 +233,7 @@ class Outcome:
     """How a job ended.
 
     status: one of ``FINAL_STATUSES``.
-    response: the provider's body, on success.
+    response: the provider's body, on success. response_file: where it lies, if it is not here.
     cost_usd: None where the price is not known; never guessed.
     served_by: the deployment that answered.
     """
@@ -242,6 +245,7 @@ class Outcome:
     cost_usd: Decimal | None = None
     served_by: str | None = None
     cache: CacheResult | None = None
+    response_file: FileReference | None = None
 
 
 EXPIRED: Final = Outcome(
