@@ -12,6 +12,7 @@ from typing import Self
 
 from producer_api.app import ApiParts, create_app
 from producer_api.server import serve
+from scheduler.duties.clean_up_files import FileShelf
 from scheduler.duties.parts import DutyParts
 from scheduler.scheduler import Scheduler
 from scheduler.timetable import timetable
@@ -70,7 +71,10 @@ class Process:
 
     def connected(self, servers: Servers) -> AbstractAsyncContextManager[Connections]:
         """Connect every port; raises ``BrokerUnavailable`` or ``StoreUnavailable`` when a server is not there."""
-        return open_connections(servers, self.configuration.retention_s, self.clock, self.emit, self.windows)
+        configured = self.configuration
+        return open_connections(
+            servers, configured.retention_s, self.clock, self.emit, self.windows, configured.inline_limit
+        )
 
     async def api(self, connections: Connections, keyring: Keyring, listener: socket.socket, on_ready: OnReady) -> None:
         """Serve HTTP on ``listener``. ``keyring`` has the administrator's key; the others are in the store."""
@@ -103,6 +107,7 @@ class Process:
             backlog=self.configuration.backlog,
             webhook_networks=self.configuration.webhooks.allowed,
             door=connections.door,
+            large=connections.large,
         )
         await connections.queue.declare([*self.catalog.lanes, *MAILBOXES])
         await serve(create_app(parts), listener, self.stop, on_ready)
@@ -119,7 +124,7 @@ class Process:
         )
         async with provider_clients() as clients:
             parts = WorkerParts(
-                store=connections.store,
+                store=connections.records,
                 leases=connections.leases,
                 feed=connections.feed,
                 cache=connections.cache,
@@ -130,6 +135,7 @@ class Process:
                 outbox=connections.outbox,
                 answer_streams=connections.answer_streams,
                 clients=clients,
+                files=connections.large.files if connections.large else None,
             )
             await Worker(parts, self.catalog, options, self.clock, self.emit).run(self.stop, on_ready)
 
@@ -146,7 +152,9 @@ class Process:
             windows=self.windows,
         )
         await connections.queue.declare([*self.catalog.lanes, *MAILBOXES])
-        await Scheduler(timetable(parts), connections.schedule, self.clock, self.emit).run(self.stop, on_ready)
+        kept_s = self.windows[-1].seconds + self.configuration.retention_s
+        shelf = FileShelf(connections.records, connections.large.files, kept_s) if connections.large else None
+        await Scheduler(timetable(parts, shelf), connections.schedule, self.clock, self.emit).run(self.stop, on_ready)
 
     async def couriers(self, connections: Connections, on_ready: OnReady) -> None:
         """Carry results."""

@@ -1,7 +1,7 @@
 """A job's way in, from top to bottom.
 
-who asks → what is asked → is the answer known → is there room for it → is it within its owners' limits → was it asked before →
-record → publish → mark as queued → answer.
+who asks → what is asked → is the answer known → is there room for it → is it within its owners' limits → file it if it is
+large → was it asked before → record → publish → mark as queued → answer.
 
 The record and the idempotency check are one atomic step of the store, so that two equal requests at the same moment
 make one job. A job is acknowledged to its client only after the broker confirmed its message.
@@ -21,6 +21,7 @@ from producer_api.authentication import Authentication
 from producer_api.backlog_admission import BacklogAdmission
 from producer_api.body import JSON_TYPES, read_body, require_content_type
 from producer_api.drafts import Arrival, Draft, Drafting
+from producer_api.filing import Filing
 from producer_api.gathering import Gathering
 from producer_api.metering import Metering
 from producer_api.parts import ApiParts
@@ -58,6 +59,7 @@ class Admission:
         )
         self._backlog = backlog
         self._metering = Metering(parts.allowances, parts.clock)
+        self._filing = Filing(parts.large)
         self._gathering = Gathering(self.admit_all)
         self._announcer = Announcer(parts.queue, parts.outbox)
         self._parts = parts
@@ -98,7 +100,18 @@ class Admission:
             return [_not_accepted(error)] * len(drafts)
 
     async def _meter(self, team: str, drafts: list[Draft]) -> list[Admitted]:
-        return await _for_the_good(await self._metering.take(drafts), partial(self._let_in, team))
+        return await _for_the_good(await self._metering.take(drafts), partial(self._file, team))
+
+    async def _file(self, team: str, drafts: list[Draft]) -> list[Admitted]:
+        filed = await self._filing.file(drafts)
+        in_vain = [
+            draft.spec
+            for draft, each in zip(drafts, filed, strict=True)
+            if draft.charge and isinstance(each, Unavailable)
+        ]
+        await self._metering.give_back(in_vain)
+        kept = [_not_accepted(each) if isinstance(each, Unavailable) else each for each in filed]
+        return await _for_the_good(kept, partial(self._let_in, team))
 
     async def _let_in(self, team: str, drafts: list[Draft]) -> list[Admitted]:
         accepted = await self._parts.store.accept([draft.new_job() for draft in drafts])

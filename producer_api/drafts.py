@@ -102,6 +102,8 @@ class Draft:
 
     def message_of(self, spec: JobSpec) -> bytes:
         """Give the message of the job that came first with this idempotency key and body, or of this one."""
+        if spec.request_file is not None:
+            return envelope.encode_filed(spec, self.traceparent)
         return envelope.encode_around(self.request_json, spec, self.traceparent)
 
     def expected_at(self, moment: float) -> "Draft":

@@ -13,6 +13,7 @@ from shared.domain.catalog import Catalog
 from shared.domain.clock import Clock
 from shared.domain.door import Door
 from shared.domain.events import Emit
+from shared.domain.files import LargeBodies
 from shared.domain.job_store import DEFAULT_RETENTION_S, JobFeed, JobStore
 from shared.domain.job_watch import JobWatch
 from shared.domain.lane_pauses import LanePauses
@@ -37,7 +38,7 @@ class ApiParts:
     body_limit: bytes of a request's body, and of one line of a bulk upload.
     retention_s: seconds after which a job that is not found is said to have expired.
     windows: of deferrable work, the shortest first. weights: turns of each priority; both as the workers have them.
-    backlog: how much may wait.
+    backlog: how much may wait. large: where large requests go; None: they stay in their messages.
     webhook_networks: where webhooks may lead, beside public addresses.
     door: where submissions come as messages; None: they do not.
     """
@@ -70,3 +71,4 @@ class ApiParts:
     backlog: BacklogPolicy = field(default_factory=BacklogPolicy)
     webhook_networks: AllowedNetworks = field(default_factory=AllowedNetworks)
     door: Door | None = None
+    large: LargeBodies | None = None

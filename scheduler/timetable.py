@@ -8,6 +8,7 @@ from typing import Final
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from scheduler.duties.clean_up_files import CleanUpFiles, FileShelf
 from scheduler.duties.expire_jobs import ExpireJobs
 from scheduler.duties.forget_jobs import ForgetJobs
 from scheduler.duties.parts import DutyParts
@@ -60,12 +61,13 @@ def every(seconds: float) -> IntervalTrigger:
     return IntervalTrigger(seconds=seconds, start_date=_EPOCH, timezone=UTC)
 
 
-def timetable(parts: DutyParts) -> tuple[Row, ...]:
-    """Give every duty with its times."""
+def timetable(parts: DutyParts, shelf: FileShelf | None = None) -> tuple[Row, ...]:
+    """Give every duty with its times. ``shelf``: of the files, if there are any."""
     return (
         Row("republish stranded jobs", every(10), RepublishStrandedJobs(parts)),
         Row("publish notices", every(10), PublishNotices(parts)),
         Row("expire jobs", every(5), ExpireJobs(parts)),
         Row("watch deadlines", every(60), WatchDeadlines(parts)),
         Row("forget jobs", every(60), ForgetJobs(parts)),
+        *([Row("clean up files", every(300), CleanUpFiles(shelf, parts.clock))] if shelf else []),
     )

@@ -6,9 +6,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from shared.adapters.embedded.valkey import EmbeddedValkey
+from shared.adapters.files.filed_job_store import FiledJobStore
+from shared.adapters.files.object_files import ObjectFiles, what_is_wrong
+from shared.adapters.files.small_answers import SmallAnswers
+from shared.adapters.files.whole_jobs import WholeJobs
 from shared.adapters.providers.price_table import PriceTable
 from shared.adapters.redis.allowances import RedisAllowances
 from shared.adapters.redis.answer_cache import RedisAnswerCache
@@ -37,6 +42,7 @@ from shared.domain.clock import Clock, SystemClock
 from shared.domain.door import Door
 from shared.domain.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
 from shared.domain.events import Emit
+from shared.domain.files import DEFAULT_INLINE_LIMIT, LargeBodies
 from shared.domain.job_store import JobFeed, JobStore, WorkerLeases
 from shared.domain.job_upkeep import JobUpkeep
 from shared.domain.job_watch import JobWatch
@@ -60,10 +66,14 @@ from shared.wire.config_check import Finding, Level, finding_of
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """Where the two servers are. ``amqp_url`` None: the queues are streams in the store's server."""
+    """Where the servers are.
+
+    amqp_url: None: the queues are streams in the store's server. files_url: None: nothing is too large to stay inline.
+    """
 
     redis_url: str
     amqp_url: str | None
+    files_url: str | None = None
     embedded: EmbeddedValkey | None = None
 
     async def watch(self) -> None:
@@ -82,9 +92,15 @@ class Servers:
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """Every port to a server, connected."""
+    """Every port to a server, connected.
+
+    store: the jobs with all that is theirs. records: the same without the responses that lie in files.
+    large: None: there is no file store.
+    """
 
     store: JobStore
+    records: JobStore
+    large: LargeBodies | None
     leases: WorkerLeases
     feed: JobFeed
     watch: JobWatch
@@ -118,20 +134,23 @@ def external_servers(settings: Settings) -> Servers:
             )
     assert settings.redis_url is not None
     assert settings.amqp_url is not None
-    return Servers(settings.redis_url.get_secret_value(), settings.amqp_url.get_secret_value())
+    return Servers(
+        settings.redis_url.get_secret_value(), settings.amqp_url.get_secret_value(), _url(settings.files_url)
+    )
 
 
 @asynccontextmanager
 async def embedded_servers(settings: Settings) -> AsyncIterator[Servers]:
     """Run what the settings name no server for; gone at the end, with its data kept in ``data_dir``."""
-    amqp_url = settings.amqp_url.get_secret_value() if settings.amqp_url else None
+    amqp_url = _url(settings.amqp_url)
+    files_url = _url(settings.files_url) or _files_below(settings.data_dir)
     if settings.redis_url is not None:
-        yield Servers(settings.redis_url.get_secret_value(), amqp_url)
+        yield Servers(settings.redis_url.get_secret_value(), amqp_url, files_url)
         return
     valkey = EmbeddedValkey(Path(settings.data_dir) / "store")
     url = await valkey.start()
     try:
-        yield Servers(url, amqp_url, valkey)
+        yield Servers(url, amqp_url, files_url, valkey)
     finally:
         await valkey.stop()
 
@@ -143,12 +162,15 @@ async def open_connections(
     clock: Clock,
     emit: Emit,
     windows: Sequence[DeferrableWindow] = DEFERRABLE_WINDOWS,
+    inline_limit: int = DEFAULT_INLINE_LIMIT,
 ) -> AsyncIterator[Connections]:
-    """Connect every port; ``windows``: of deferrable work, the shortest first.
+    """Connect every port; ``windows``: of deferrable work, the shortest first; ``inline_limit``: see ``LargeBodies``.
 
     Raises:
         BrokerUnavailable, StoreUnavailable: a server is not there.
+        ConfigurationError: a URL cannot be used.
     """
+    large = None if servers.files_url is None else LargeBodies(ObjectFiles(servers.files_url), inline_limit)
     async with AsyncExitStack() as stack:
         client = connect(servers.redis_url)
         stack.push_async_callback(client.aclose)
@@ -162,12 +184,15 @@ async def open_connections(
         stack.push_async_callback(answer_streams.close)
         watch = RedisJobWatch(client, clock, emit)
         stack.push_async_callback(watch.close)
+        records, cache = RedisJobStore(client, retention_s), RedisAnswerCache(client)
         yield Connections(
-            store=RedisJobStore(client, retention_s),
+            store=records if large is None else WholeJobs(records, large),
+            records=records if large is None else FiledJobStore(records, large),
+            large=large,
             leases=RedisWorkerLeases(client),
             feed=RedisJobFeed(client),
             watch=watch,
-            cache=RedisAnswerCache(client),
+            cache=cache if large is None else SmallAnswers(cache, large.inline_limit),
             limits=RedisRateLimits(client),
             allowances=RedisAllowances(client),
             api_keys=RedisApiKeys(client),
@@ -219,7 +244,12 @@ async def check_servers(settings: Settings) -> list[Finding]:
     The embedded servers are not looked at: nobody else can set them up wrongly.
     """
     found: list[Finding] = []
-    for url, check in ((settings.redis_url, _check_store), (settings.amqp_url, _check_broker)):
+    checks = (
+        (settings.redis_url, _check_store),
+        (settings.amqp_url, _check_broker),
+        (settings.files_url, _check_files),
+    )
+    for url, check in checks:
         if url is not None:
             try:
                 found += await check(url.get_secret_value())
@@ -260,6 +290,11 @@ async def _check_broker(url: str) -> list[Finding]:
     return []
 
 
+async def _check_files(url: str) -> list[Finding]:
+    wrong = await what_is_wrong(ObjectFiles(url))
+    return [] if wrong is None else [Finding(Level.ERROR, "FOREBAY_FILES_URL", wrong)]
+
+
 @cache
 def _price_table() -> PriceTable:
     return PriceTable()
@@ -287,6 +322,14 @@ def _door(servers: Servers, queue: WorkQueue, clock: Clock, emit: Emit) -> Door 
 
     assert isinstance(queue, RabbitMQWorkQueue)
     return RabbitMQDoor(servers.amqp_url, queue.publishing, clock, emit)
+
+
+def _files_below(data_dir: Path) -> str:
+    return (data_dir.resolve() / "files").as_uri()
+
+
+def _url(url: SecretStr | None) -> str | None:
+    return None if url is None else url.get_secret_value()
 
 
 def _rabbitmq(url: str, clock: Clock, emit: Emit, windows: Sequence[DeferrableWindow]) -> WorkQueue:

@@ -13,6 +13,7 @@ class Settings(BaseSettings):
     """One process's settings.
 
     amqp_url, redis_url: None means the embedded stack.
+    files_url: where large requests and results go; None: below ``data_dir`` for the embedded stack, else nowhere.
     admin_key: in the clear only here; it is kept hashed everywhere else.
     heartbeat_file: touched every 2 s by a role that lives, for container health checks.
     """
@@ -21,6 +22,7 @@ class Settings(BaseSettings):
 
     amqp_url: SecretStr | None = None
     redis_url: SecretStr | None = None
+    files_url: SecretStr | None = None
     admin_key: SecretStr | None = None
     config: Path | None = None
     data_dir: Path = Path("forebay-data")

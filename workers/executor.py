@@ -30,6 +30,7 @@ from workers.quota_gate import LaneBlocked
 from workers.rests import LONGEST_REST_S
 from workers.settlement import Settlement
 from workers.stages.capacity import NothingIdle
+from workers.stages.request_file import RequestAway
 from workers.task import Answer, NobodyAnswered, Proceed, Task
 
 HELD_RECHECK_S: Final = 1.0
@@ -209,7 +210,8 @@ class Executor:
         seconds = min(LONGEST_REST_S, max(SHORTEST_REST_S, blocked.seconds))
         if isinstance(blocked, NothingIdle):
             return Verdict(seconds, blocked.job_class)
-        if spec.routing != RoutingWish() or claim.attempts:  # others may go where this one may not, or no more
+        # Others may go where this one may not, or no more.
+        if isinstance(blocked, RequestAway) or spec.routing != RoutingWish() or claim.attempts:
             return await self._come_back_after(seconds, delivery, spec)
         return Verdict(seconds)
 

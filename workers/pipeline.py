@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from shared.domain.answer_cache import AnswerCache
 from shared.domain.clock import Clock
 from shared.domain.events import Emit
+from shared.domain.files import Files
 from shared.domain.providers import ProviderClient
 from shared.domain.routing import ClientKind
 from workers.stages.capacity import Capacity
 from workers.stages.exact_cache import ExactCache
 from workers.stages.fallbacks import Fallbacks
 from workers.stages.provider_call import ProviderCall
+from workers.stages.request_file import RequestFile
 from workers.task import Answer, Proceed, Stage, Task
 
 
@@ -24,9 +26,11 @@ def stages(
     clients: Mapping[ClientKind, ProviderClient],
     clock: Clock,
     emit: Emit,
+    files: Files | None = None,
 ) -> tuple[Stage, ...]:
     """Give the stages in the order a request meets them."""
     return (
+        RequestFile(files, emit),  # a large request is read from its file
         ExactCache(cache),  # an earlier answer may serve; a new good one is kept
         fallbacks,  # one deployment after the other, one model after the other, until somebody answers
         capacity,  # a deployment is decided on, within the providers' limits; the lane waits here, not at the provider

@@ -13,8 +13,9 @@ from shared.domain.answer_streams import AnswerStreams
 from shared.domain.catalog import Catalog, Lane
 from shared.domain.class_shares import ClassShares
 from shared.domain.clock import Clock
-from shared.domain.errors import StoreUnavailable
+from shared.domain.errors import Unavailable
 from shared.domain.events import Emit, RoleStarted, RoleStopped
+from shared.domain.files import Files
 from shared.domain.job import JobStatus
 from shared.domain.job_store import JobFeed, JobStore, WorkerLeases
 from shared.domain.lane_pauses import LanePauses
@@ -57,7 +58,7 @@ class WorkerOptions:
 
 @dataclass(frozen=True, slots=True)
 class WorkerParts:
-    """What a worker works with. The caller opens and closes the connections."""
+    """What a worker works with. The caller opens and closes the connections. ``files``: None: there is no file store."""
 
     store: JobStore
     leases: WorkerLeases
@@ -70,6 +71,7 @@ class WorkerParts:
     outbox: Outbox
     answer_streams: AnswerStreams
     clients: Mapping[ClientKind, ProviderClient]
+    files: Files | None = None
 
 
 class Worker:
@@ -97,7 +99,7 @@ class Worker:
                 Announcer(parts.queue, parts.outbox),
                 options.windows,
             ),
-            assemble(stages(parts.cache, Fallbacks(catalog, emit), capacity, parts.clients, clock, emit)),
+            assemble(stages(parts.cache, Fallbacks(catalog, emit), capacity, parts.clients, clock, emit, parts.files)),
         )
 
     async def run(self, stop: asyncio.Event, on_ready: Callable[[], None] = lambda: None) -> None:
@@ -142,7 +144,7 @@ class Worker:
         for envelope in self._executor.in_hand:
             try:
                 job = await self._parts.store.get(envelope.spec.team, envelope.spec.id)
-            except StoreUnavailable:
+            except Unavailable:
                 return  # the feed will be made again, and we come back here
             if job is not None and job.status is JobStatus.CANCELLED:
                 self._executor.abort(envelope.spec.id)

@@ -12,6 +12,7 @@ from shared.domain.answer_cache import DEFAULT_TTL_S, CacheMode, CachePolicy
 from shared.domain.backlog import BacklogPolicy
 from shared.domain.catalog import Catalog, Fallbacks, Lane
 from shared.domain.circuit import BreakerPolicy
+from shared.domain.files import DEFAULT_INLINE_LIMIT
 from shared.domain.lanes import DeferrableWindow, Priority
 from shared.domain.off_peak import OffPeak
 from shared.domain.public_addresses import AllowedNetworks
@@ -77,6 +78,7 @@ class Configuration:
     admin_key: the administrator's key, if the file names one.
     policies: what our own users may submit.
     retention_s: seconds that a finished job is kept. body_limit: bytes of a request or an NDJSON line.
+    inline_limit: bytes of JSON beyond which a request or a result goes to the file store, if there is one.
     """
 
     deployments: tuple[ConfiguredDeployment, ...]
@@ -94,6 +96,7 @@ class Configuration:
     retention_s: float
     body_limit: int
     webhooks: WebhookSettings
+    inline_limit: int = DEFAULT_INLINE_LIMIT
     policies: Policies = NO_POLICIES
     warnings: tuple[str, ...] = ()
     faults: frozenset[str] = frozenset()
@@ -143,6 +146,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Configuration:
         webhooks=WebhookSettings(
             forebay.webhooks.allow_networks, forebay.webhooks.concurrency, forebay.webhooks.timeout
         ),
+        inline_limit=forebay.files.inline_limit,
         policies=policies(forebay.limits, forebay.teams),
         warnings=(*no_models, *_about_models(file), *fallbacks.missing, *fallbacks.warnings, *doubts(file)),
         faults=frozenset({*no_models, *fallbacks.missing}),

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 from pydantic import BeforeValidator, Field
 
 from shared.domain.backlog import BacklogPolicy
+from shared.domain.files import DEFAULT_INLINE_LIMIT
 from shared.domain.job_store import DEFAULT_RETENTION_S
 from shared.domain.lanes import DEFAULT_WEIGHTS, DEFERRABLE_WINDOWS, Priority
 from shared.domain.off_peak import OffPeak
@@ -71,6 +72,12 @@ class WebhooksSection(Section):
     timeout: Annotated[Seconds, Field(ge=1, le=60)] = 15.0
 
 
+class FilesSection(Section):
+    """Bodies in the file store. ``inline_limit``: bytes up to which they stay in messages and records."""
+
+    inline_limit: Bytes = DEFAULT_INLINE_LIMIT
+
+
 class ForebaySection(Section):
     """What LiteLLM has no word for.
 
@@ -93,6 +100,7 @@ class ForebaySection(Section):
     worker: Annotated[WorkerSection, BeforeValidator(empty_is_default)] = WorkerSection()
     retention: Annotated[Seconds, Field(ge=60)] = DEFAULT_RETENTION_S
     body_limit: Bytes = 4 * 1024 * 1024
+    files: Annotated[FilesSection, BeforeValidator(empty_is_default)] = FilesSection()
     limits: Annotated[LimitsSection, BeforeValidator(empty_is_default)] = LimitsSection()
     teams: Annotated[Teams, BeforeValidator(empty_is_default)] = Field(default_factory=dict)
     webhooks: Annotated[WebhooksSection, BeforeValidator(empty_is_default)] = WebhooksSection()

@@ -41,7 +41,7 @@ PASSED_TO_LITELLM: Final = _names("""
 SHOWN: Final = _names("""
     allow_networks allowed_fails body_limit bulk cache cache_read_input_token_cost concurrency cooldown_time deferrable
     deferrable_idle_share deferrable_windows disable_cooldowns forebay_client grace id input_cost_per_token
-    interactive interactive_reserve itpm max_input_tokens max_jobs max_output_tokens max_parallel_requests mode model model_name
+    inline_limit interactive interactive_reserve itpm max_input_tokens max_jobs max_output_tokens max_parallel_requests mode model model_name
     num_retries on_limit order otpm output_cost_per_token request_timeout retention routing_strategy rpd rpm standard
     surplus_after timeout timezone tpd tpm ttl weight windows
     """)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import orjson
 import pytest
 from hypothesis import given
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 
 from shared.domain.answer_cache import CacheMode, CachePolicy
 from shared.domain.errors import MalformedMessage
+from shared.domain.files import FileReference
 from shared.domain.job import Attribution, Envelope, JobSpec, Json
 from shared.domain.lanes import Priority
 from shared.wire.envelope import decode, encode
@@ -40,6 +43,26 @@ def test_an_envelope_comes_back_as_it_was(request: Json) -> None:
     assert decode(encode(envelope)) == envelope
 
 
+def test_an_envelope_whose_request_lies_in_a_file_says_where_and_holds_none() -> None:
+    spec = replace(SPEC, request_file=FileReference("requests/2026-11-25/search/job_1.json", 3_000_000))
+    body = encode(Envelope(spec, {"messages": "canary"}))
+    assert b"canary" not in body
+    assert decode(body) == Envelope(spec, {})
+
+
+def test_an_envelope_that_should_name_a_file_and_does_not_is_malformed() -> None:
+    body = orjson.dumps({"v": 2, "spec": SPEC})
+    with pytest.raises(MalformedMessage, match="spec: "):
+        decode(body)
+
+
+def test_a_message_of_an_older_version_without_the_newer_fields_is_read() -> None:
+    document = orjson.loads(encode(Envelope(SPEC, {"model": "gpt-4"})))
+    assert document["v"] == 1
+    del document["spec"]["request_file"]
+    assert decode(orjson.dumps(document)) == Envelope(SPEC, {"model": "gpt-4"})
+
+
 @given(st.binary(max_size=200))
 def test_any_other_bytes_are_a_malformed_message(body: bytes) -> None:
     with pytest.raises(MalformedMessage):
@@ -47,8 +70,8 @@ def test_any_other_bytes_are_a_malformed_message(body: bytes) -> None:
 
 
 def test_a_version_not_known_here_is_named() -> None:
-    body = orjson.dumps({**orjson.loads(encode(Envelope(SPEC, {}))), "v": 2})
-    with pytest.raises(MalformedMessage, match="version 2"):
+    body = orjson.dumps({**orjson.loads(encode(Envelope(SPEC, {}))), "v": 3})
+    with pytest.raises(MalformedMessage, match="version 3"):
         decode(body)
 
 

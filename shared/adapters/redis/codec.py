@@ -7,6 +7,7 @@ from typing import Any, Final
 import orjson
 
 from shared.domain.answer_cache import CacheResult
+from shared.domain.files import FileReference
 from shared.domain.job import Attempt, Job, JobError, JobSpec, JobStatus, Outcome, ReplyReport, ReplyStatus
 from shared.domain.job_store import Batch
 from shared.domain.lanes import Mailbox
@@ -71,6 +72,7 @@ def outcome_from(body: bytes) -> Outcome:
     """Read what ``encode_outcome`` wrote."""
     fields = orjson.loads(body)
     error, usage, cost, cache = fields["error"], fields["usage"], fields["cost_usd"], fields["cache"]
+    file = fields.get("response_file")
     return Outcome(
         status=JobStatus(fields["status"]),
         response=fields["response"],
@@ -79,6 +81,7 @@ def outcome_from(body: bytes) -> Outcome:
         cost_usd=None if cost is None else Decimal(cost),
         served_by=fields["served_by"],
         cache=None if cache is None else CacheResult(cache),
+        response_file=None if file is None else FileReference(**file),
     )
 
 
