@@ -1,6 +1,7 @@
 """The API on real parts: a store, queues and a feed in a Valkey, answering over real HTTP."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -177,6 +178,8 @@ class Api:
         if isinstance(body, dict | list):
             sent.setdefault("content-type", "application/json")
             body = orjson.dumps(body)
+        if isinstance(body, bytes):
+            body = io.BytesIO(body)  # aiohttp warns of large ones that are not
         async with self.session.request(method, self.url + path, headers=sent, data=body) as response:
             return Answer(response.status, response.headers, await response.read())
 

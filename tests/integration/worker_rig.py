@@ -85,7 +85,12 @@ class Rig:
                 Settlement(parts.allowances),
                 Announcer(parts.queue, parts.outbox),
             ),
-            assemble(stages(parts.cache, Fallbacks(self.catalog, emit), capacity, parts.clients, self.clock, emit)),
+            assemble(
+                stages(
+                    *(parts.cache, Fallbacks(self.catalog, emit), capacity, parts.clients, self.clock, emit),
+                    files=parts.files,
+                )
+            ),
         )
 
     async def submit(self, text: str, **changes: object) -> JobSpec:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from io import BytesIO
 from typing import Any, Final
 
 import aiohttp
@@ -19,6 +20,7 @@ LARGEST_ANSWER: Final = 64 * 1024 * 1024
 """Bytes of an answer, unpacked; what is larger is an ``UnexpectedAnswer``."""
 
 _CONNECT_DEADLINE_S: Final = 10.0
+_LARGE_BODY: Final = 1024 * 1024
 _OK: Final = 200
 _FIRST_REDIRECT: Final = 300
 _STREAMING: Final = frozenset({"stream", "stream_options"})
@@ -61,7 +63,9 @@ class OpenAIHttpClient:
         headers = {"content-type": "application/json"}
         if deployment.api_key:
             headers["authorization"] = f"Bearer {deployment.api_key.strip()}"
-        async with self._pool().post(url, data=body, headers=headers, allow_redirects=False) as response:
+        # As a stream a large body goes out in pieces, and holds up nobody else's call.
+        data = body if len(body) <= _LARGE_BODY else BytesIO(body)
+        async with self._pool().post(url, data=data, headers=headers, allow_redirects=False) as response:
             answer = await _read_capped(response)
             return response.status, {name.lower(): value for name, value in response.headers.items()}, answer
 
