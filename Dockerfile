@@ -20,7 +20,8 @@ RUN /opt/build/bin/hatchling build -t wheel -d /dist \
  && /opt/build/bin/uv pip install --no-cache --compile-bytecode --python /opt/forebay/bin/python --no-deps /dist/*.whl
 
 FROM python:3.12-slim
-RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/forebay forebay
+RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/forebay forebay \
+ && install --directory --owner forebay /var/lib/forebay/files
 COPY --from=build /opt/forebay /opt/forebay
 ENV PATH=/opt/forebay/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterable, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any, Final
 
 import aiohttp
@@ -120,7 +121,8 @@ class Line:
                 call.method,
                 self._root + call.path,
                 params=call.parameters,
-                data=call.body,
+                # As a stream a large body goes out in pieces; aiohttp warns of those that do not.
+                data=BytesIO(call.body) if isinstance(call.body, bytes) else call.body,
                 headers=call.headers,
                 expect100=streams,  # a refusal, such as of a wrong key, comes before the upload
             ) as answer:

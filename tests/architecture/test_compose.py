@@ -85,12 +85,17 @@ def test_every_setting_that_is_set_is_a_setting() -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_role_can_write_nowhere_but_in_memory(role: str) -> None:
+def test_a_role_can_write_nowhere_but_in_memory_and_among_the_files_of_all_roles(role: str) -> None:
     assert SERVICES[role]["read_only"] is True
     assert SERVICES[role]["cap_drop"] == ["ALL"]
     alive = SERVICES[role]["environment"]["FOREBAY_HEARTBEAT_FILE"]
     assert SERVICES[role]["tmpfs"] == ["/tmp"]
     assert alive.startswith("/tmp/")
+    (volume,) = SERVICES[role]["volumes"]
+    name, folder = volume.split(":")
+    assert name in DOCUMENT["volumes"]
+    assert SERVICES[role]["environment"]["FOREBAY_FILES_URL"] == f"file://{folder}"
+    assert f"--owner forebay {folder}\n" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("role", [role for role in ROLES if role != "api"])

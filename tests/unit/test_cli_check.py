@@ -20,7 +20,9 @@ GOOD: dict[str, Any] = {
     ]
 }
 LONG_KEY = "fb-a-key-that-is-long-and-random-enough"
-UNSET = dict.fromkeys(("FOREBAY_AMQP_URL", "FOREBAY_REDIS_URL", "FOREBAY_CONFIG", "FOREBAY_LOG_LEVEL"))
+UNSET = dict.fromkeys(
+    ("FOREBAY_AMQP_URL", "FOREBAY_REDIS_URL", "FOREBAY_FILES_URL", "FOREBAY_CONFIG", "FOREBAY_LOG_LEVEL")
+)
 
 
 def check(folder: Path, document: Mapping[str, Any], *flags: str, **environment: str) -> Result:
@@ -94,3 +96,21 @@ def test_a_setting_that_cannot_be_is_one_line_and_hides_secrets(tmp_path: Path) 
     assert result.exit_code == 1
     assert result.stderr.startswith("error: FOREBAY_LOG_LEVEL: found 'loud'")
     assert result.stderr.count("\n") == 1
+
+
+def test_a_file_store_that_can_be_written_passes(tmp_path: Path) -> None:
+    assert check(tmp_path, GOOD, FOREBAY_FILES_URL=(tmp_path / "files").as_uri()).exit_code == 0
+
+
+def test_a_file_store_that_cannot_be_written_is_an_error(tmp_path: Path, closed_port: int) -> None:
+    aws = {"AWS_ENDPOINT": f"http://127.0.0.1:{closed_port}", "AWS_ALLOW_HTTP": "true"}
+    secrets = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "canary"}
+    result = check(tmp_path, GOOD, "--json", FOREBAY_FILES_URL="s3://bucket", **aws, **secrets)
+    assert result.exit_code == 1
+    assert levels(result) == {"FOREBAY_FILES_URL": "error"}
+    assert "canary" not in result.output
+
+
+def test_an_address_of_no_file_store_is_an_error(tmp_path: Path) -> None:
+    result = check(tmp_path, GOOD, "--json", FOREBAY_FILES_URL="/somewhere")
+    assert levels(result) == {"FOREBAY_FILES_URL": "error"}

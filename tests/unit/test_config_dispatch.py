@@ -158,3 +158,19 @@ def test_what_two_sections_say_differently_is_named_and_the_routers_word_counts(
     [warning] = routed(tmp_path, {key: 1}, {key: 5}).warnings
     assert warning == f"litellm_settings.{key}: 5 has no effect; router_settings.{key} says 1, and goes first."
     assert routed(tmp_path, {key: 1}, {key: 1}).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("section", "limit"),
+    [({}, 256 * 1024), ({"files": None}, 256 * 1024), ({"files": {"inline_limit": "1MiB"}}, 1024**2)],
+)
+def test_what_is_larger_than_the_inline_limit_goes_to_the_file_store(
+    tmp_path: Path, section: dict[str, Any], limit: int
+) -> None:
+    configuration = ours(tmp_path, section)
+    assert (configuration.inline_limit, configuration.warnings) == (limit, ())
+
+
+def test_an_inline_limit_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    said = refusal(tmp_path, {"files": {"inline_limit": "64MiB"}})
+    assert said.startswith("forebay.files.inline_limit: found '64MiB'; allowed: from 1KiB to 15MiB")
