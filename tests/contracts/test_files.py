@@ -108,6 +108,16 @@ async def test_a_server_that_is_away_is_unavailable_and_nothing_of_ours_is_told(
     assert "canary" not in wrong
 
 
+async def test_a_bucket_that_does_not_exist_is_no_missing_file(server: ObjectServer) -> None:
+    files = ObjectFiles("s3://bucket")
+    server.is_empty = True
+    calls = [files.put("requests/a", b"{}"), files.get("requests/a"), files.list("requests", None, 1)]
+    for call in calls:
+        with pytest.raises(FilesUnavailable):
+            await call
+    assert str(await what_is_wrong(files)).startswith("The bucket or folder of `FOREBAY_FILES_URL` does not exist.")
+
+
 async def test_a_folder_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
     files = ObjectFiles((tmp_path / "folder").as_uri())
     (tmp_path / "folder").rmdir()

@@ -11,6 +11,7 @@ import pytest
 from scheduler.duties import clean_up_files
 from scheduler.duties.clean_up_files import CleanUpFiles, FileShelf
 from scheduler.timetable import timetable
+from shared.adapters.redis.job_upkeep import RedisJobUpkeep
 from shared.domain.clock import SystemClock
 from shared.domain.errors import FilesUnavailable
 from shared.domain.job import JobSpec, JobStatus, Outcome
@@ -18,6 +19,7 @@ from shared.domain.job_files import JobFile
 from shared.domain.lanes import Priority
 from tests.clock import ManualClock
 from tests.integration.large_bodies_rig import MIB, TEAM, Road, road
+from tests.integration.worker_rig import duty_parts
 
 DAY_S = 86_400.0
 KEPT_S = 14 * DAY_S
@@ -160,8 +162,7 @@ async def test_without_the_file_store_the_duty_says_so(way: Road, duty: CleanUpF
 
 
 async def test_files_are_cleaned_up_where_there_is_a_file_store(way: Road) -> None:
-    parts = way.rig.parts
+    parts = duty_parts(way.rig, RedisJobUpkeep(way.api.redis))
     shelf = FileShelf(parts.store, way.files, KEPT_S)
-    with_files = timetable(parts.store, parts.queue, way.rig.clock, shelf=shelf)
-    without = timetable(parts.store, parts.queue, way.rig.clock)
+    with_files, without = timetable(parts, shelf), timetable(parts)
     assert {row.name for row in with_files} - {row.name for row in without} == {"clean up files"}

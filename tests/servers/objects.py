@@ -13,12 +13,16 @@ _PAGE = 1_000
 
 
 class ObjectServer:
-    """A server with any bucket. kept: contents by ``<bucket>/<key>``. is_away: whether every call gets a 503."""
+    """A server with any bucket.
+
+    kept: contents by ``<bucket>/<key>``. is_away: every call gets a 503. is_empty: there is no bucket at all.
+    """
 
     def __init__(self) -> None:
         self.url = ""
         self.kept: dict[str, bytes] = {}
         self.is_away = False
+        self.is_empty = False
 
     @property
     def settings(self) -> dict[str, str]:
@@ -35,6 +39,8 @@ class ObjectServer:
         name = request.match_info["name"]
         if self.is_away:
             return web.Response(status=503)
+        if self.is_empty:
+            return _xml("<Error><Code>NoSuchBucket</Code></Error>", 404)
         if request.method == "PUT":
             self.kept[name] = await request.read()
             return web.Response(headers={"etag": '"1"'})

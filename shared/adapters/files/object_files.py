@@ -76,7 +76,7 @@ class ObjectFiles:
         """Give files in the order of their paths. A local folder has none of its own, so it is read to its end."""
         stops_early = self._root is None
         found: list[FoundFile] = []
-        async with _translated(DEADLINE_S):
+        async with _in_a_place_that_exists(), _translated(DEADLINE_S):
             async for files in obstore.list(self._store, f"{folder}/", offset=after, chunk_size=_AT_ONCE):
                 found += [FoundFile(each["path"], each["last_modified"].timestamp()) for each in files]
                 if stops_early and len(found) >= limit:
@@ -84,7 +84,7 @@ class ObjectFiles:
         return heapq.nsmallest(limit, found, key=lambda each: each.path)
 
     async def _write(self, path: str, content: bytes) -> None:
-        async with _translated(DEADLINE_S):
+        async with _in_a_place_that_exists(), _translated(DEADLINE_S):
             await obstore.put_async(self._store, path, content)
             if self._root is not None:
                 await asyncio.to_thread(_flush, self._root, path)
@@ -114,6 +114,15 @@ async def what_is_wrong(files: ObjectFiles) -> str | None:
         said = str(error.__cause__ or "").partition("\n")[0]
         return f"{error.message} {said}".strip()
     return None
+
+
+@asynccontextmanager
+async def _in_a_place_that_exists() -> AsyncIterator[None]:
+    """Say what it is that is not found where no single file was asked for."""
+    try:
+        yield
+    except NotFound as error:
+        raise FilesUnavailable("The bucket or folder of `FOREBAY_FILES_URL` does not exist.") from error.__cause__
 
 
 @asynccontextmanager
