@@ -110,8 +110,7 @@ class StreamedAnswer(Response):
     async def _pass_pieces_on(self, first: bytes, pieces: AsyncIterator[bytes], events: EventStream) -> None:
         piece: bytes | None = first
         while piece is not None:
-            if self._call.include_usage or not _only_tells_usage(piece):
-                await events.event(piece)
+            await events.event(piece)
             async with asyncio.timeout(self._call.timeout_s):
                 piece = await anext(pieces, None)
 
@@ -133,10 +132,3 @@ async def _next_if_any(pieces: AsyncIterator[bytes]) -> bytes | None:
         return await anext(pieces, None)
     except StreamBroken:
         return None
-
-
-def _only_tells_usage(piece: bytes) -> bool:
-    if b'"usage"' not in piece:
-        return False
-    chunk = orjson.loads(piece)
-    return bool(chunk.get("usage")) and not chunk.get("choices")

@@ -19,8 +19,7 @@ _NAMED: Final = re.compile(rf"`{_WHOLE}\.")
 class DirectRequest:
     """What was asked.
 
-    request: the body without what only says how the answer is to be handed over, so that streamed and whole answers are
-    answers to the same question.
+    request: the body without ``stream``: streamed and whole answers are answers to the same question.
     streams: the answer is to come in chunks. include_usage: the last of them is to tell what was used.
     """
 
@@ -39,7 +38,7 @@ class DirectRequest:
         streams = _flag(request.pop("stream", None), "stream")
         if streams and endpoint is not Endpoint.CHAT_COMPLETIONS:
             raise Unsupported(f"`stream` must be false or left out: `{endpoint}` has no streams.", param="stream")
-        options = request.pop("stream_options", None)
+        options = request.get("stream_options")
         try:
             openai.check(endpoint, request)
         except InvalidInput as error:

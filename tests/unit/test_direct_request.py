@@ -19,11 +19,12 @@ def read(document: object, endpoint: Endpoint = Endpoint.CHAT_COMPLETIONS) -> Di
     return DirectRequest.parse(endpoint, orjson.dumps(document))
 
 
-def test_how_the_answer_is_handed_over_is_no_part_of_the_question() -> None:
-    streamed = read(CHAT | {"stream": True, "stream_options": {"include_usage": True}, "seed": 7})
-    assert streamed == DirectRequest(CHAT | {"seed": 7}, streams=True, include_usage=True)
-    assert read(CHAT | {"stream": False, "stream_options": None}) == DirectRequest(CHAT)
-    assert read(CHAT | {"stream": True, "stream_options": {}}) == DirectRequest(CHAT, streams=True)
+def test_whether_the_answer_is_streamed_is_no_part_of_the_question() -> None:
+    options = {"stream_options": {"include_usage": True}}
+    assert read(CHAT | options | {"stream": True}) == DirectRequest(CHAT | options, streams=True, include_usage=True)
+    assert read(CHAT | {"stream": True, "seed": 7}) == DirectRequest(CHAT | {"seed": 7}, streams=True)
+    assert read(CHAT | {"stream": False}) == DirectRequest(CHAT)
+    assert read(CHAT | {"stream": None, "stream_options": None}).include_usage is False
 
 
 @pytest.mark.parametrize(
