@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import orjson
 
+from forebay.client_dead_letters import DeadLetterCalls
 from forebay.line import MAX_TRIES, ApiError, Call, Json, Line, Unreachable
 from shared.domain.clock import Clock, SystemClock
 from shared.domain.job import FINAL_STATUSES
@@ -60,6 +61,11 @@ class AsyncClient:
         await self._line.close()
 
     @property
+    def dead_letters(self) -> DeadLetterCalls:
+        """What an administrator's key may do with dead letters."""
+        return DeadLetterCalls(self._line)
+
+    @property
     def was_reached(self) -> bool:
         """Whether the server ever answered, so that waiting for it may be worth while."""
         return self._line.was_reached
@@ -89,7 +95,7 @@ class AsyncClient:
 
     async def jobs(self, query: JobQuery, page: int = _PAGE) -> AsyncIterator[Json]:
         """Yield jobs, newest first, fetching ``page`` of them at a time."""
-        async for job in self._pages("/v1/jobs", query.parameters() | {"limit": str(page)}):
+        async for job in self._line.pages("/v1/jobs", query.parameters() | {"limit": str(page)}):
             yield job
 
     async def create_key(self, wish: Json) -> Json:
@@ -100,7 +106,7 @@ class AsyncClient:
     async def keys(self, team: str | None = None, page: int = _PAGE) -> AsyncIterator[Json]:
         """Yield the keys, newest first, with an administrator's; ``team`` None: of all teams."""
         of_team = {} if team is None else {"team": team}
-        async for key in self._pages("/v1/keys", of_team | {"limit": str(page)}):
+        async for key in self._line.pages("/v1/keys", of_team | {"limit": str(page)}):
             yield key
 
     async def revoke_key(self, key_id: str) -> Json:
@@ -149,16 +155,6 @@ class AsyncClient:
             job = await self.get(job_id, _LONG_POLL_S)
             if job["status"] in FINAL_STATUSES:
                 return job
-
-    async def _pages(self, path: str, parameters: dict[str, str]) -> AsyncIterator[Json]:
-        while True:
-            listing = await self._line.send(Call("GET", path, parameters))
-            for item in listing["data"]:
-                yield item
-            after = listing.get("next_after")
-            if after is None:
-                return
-            parameters["after"] = after
 
 
 class Client:

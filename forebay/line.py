@@ -1,6 +1,6 @@
 """The line from a client to a server: requests, repeated where that is safe, and answers, read."""
 
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Final
@@ -86,6 +86,17 @@ class Line:
         """Let go of the connections."""
         if self._session is not None:
             await self._session.close()
+
+    async def pages(self, path: str, parameters: dict[str, str]) -> AsyncIterator[Json]:
+        """Yield what is listed there, page after page; ``parameters`` of the first one."""
+        while True:
+            listing = await self.send(Call("GET", path, parameters))
+            for item in listing["data"]:
+                yield item
+            after = listing.get("next_after")
+            if after is None:
+                return
+            parameters = parameters | {"after": after}
 
     async def send(self, call: Call) -> Json:
         """Send a request, again where that is safe and may help; give the answer's JSON object.

@@ -10,12 +10,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from producer_api.parts import ApiParts
+from shared.domain.catalog import Catalog
+from shared.domain.clock import Clock
 from shared.domain.dead_letters import Obituary, Selection
 from shared.domain.errors import InvalidInput, MalformedMessage, NotFound, Unroutable
-from shared.domain.events import DeadLettersDropped, DeadLettersReplayed
+from shared.domain.events import DeadLettersDropped, DeadLettersReplayed, Emit
 from shared.domain.job import Envelope, Job, JobStatus
-from shared.domain.work_queue import MOST_DEAD_LETTERS, DeadLetter, Message
+from shared.domain.job_store import JobStore
+from shared.domain.lanes import DeferrableWindow
+from shared.domain.work_queue import MOST_DEAD_LETTERS, DeadLetter, Message, WorkQueue
 from shared.wire.dead_letters import obituary_of
 from shared.wire.envelope import decode, encode
 
@@ -61,9 +64,22 @@ IsACopy = Callable[[DeadLetter], Awaitable[bool]]
 class DeadLetterDesk:
     """Every method raises ``BrokerUnavailable`` and ``StoreUnavailable``; what was done by then stays done."""
 
-    def __init__(self, parts: ApiParts) -> None:
-        """Use the ports in ``parts``."""
-        self._parts = parts
+    def __init__(
+        self,
+        queue: WorkQueue,
+        store: JobStore,
+        catalog: Catalog,
+        windows: Sequence[DeferrableWindow],
+        clock: Clock,
+        emit: Emit,
+    ) -> None:
+        """``catalog``: the lanes that there are; ``windows``: of deferrable work, the shortest first."""
+        self._queue = queue
+        self._store = store
+        self._catalog = catalog
+        self._windows = windows
+        self._clock = clock
+        self._emit = emit
 
     async def page(self, selection: Selection, after: str | None, limit: int) -> LetterPage:
         """Give a page of the letters that are meant, those that come after the letter ``after``.
@@ -97,13 +113,13 @@ class DeadLetterDesk:
     async def replay(self, selection: Selection) -> Settled:
         """Have the jobs of the letters that are meant run again; of one job's letters one is published."""
         settled = await self._settle(selection, self._replay, self._is_a_copy)
-        self._parts.emit(DeadLettersReplayed(settled.gone, len(settled.kept)))
+        self._emit(DeadLettersReplayed(settled.gone, len(settled.kept)))
         return settled
 
     async def drop(self, selection: Selection) -> Settled:
         """Throw the letters that are meant away; their jobs stay as they are."""
         settled = await self._settle(selection, _throw_away, _may_go_as_well)
-        self._parts.emit(DeadLettersDropped(settled.gone))
+        self._emit(DeadLettersDropped(settled.gone))
         return settled
 
     async def _find(self, selection: Selection, bodies: list[DeadLetter] | None = None) -> dict[str, Obituary]:
@@ -120,7 +136,7 @@ class DeadLetterDesk:
                         bodies.append(letter)
             return [False] * len(letters)
 
-        await self._parts.queue.judge_dead_letters(look)
+        await self._queue.judge_dead_letters(look)
         return found
 
     async def _settle(self, selection: Selection, undertake: Undertake, is_a_copy: IsACopy) -> Settled:
@@ -136,7 +152,7 @@ class DeadLetterDesk:
                 may_go[letter_id] = await is_a_copy(meant[letter_id])
             return [may_go.get(letter.id, False) for letter in letters]
 
-        settled.has_more = await self._parts.queue.judge_dead_letters(judge) >= MOST_DEAD_LETTERS
+        settled.has_more = await self._queue.judge_dead_letters(judge) >= MOST_DEAD_LETTERS
         if selection.letter_id is not None and not settled.problems:
             raise _no_letter(selection.letter_id)
         return settled
@@ -149,7 +165,7 @@ class DeadLetterDesk:
     async def _replay(self, letter: DeadLetter) -> str | None:
         try:
             if letter.is_mail and letter.queue is not None:
-                await self._parts.queue.publish(letter.queue, letter.message)
+                await self._queue.publish(letter.queue, letter.message)
                 return None
             return await self._replay_job(letter, decode(letter.message.body))
         except MalformedMessage as error:
@@ -158,23 +174,23 @@ class DeadLetterDesk:
             return f"It cannot go back to its queue: {error.message}"
 
     async def _replay_job(self, letter: DeadLetter, envelope: Envelope) -> str | None:
-        parts, now = self._parts, self._parts.clock.now()
+        now = self._clock.now()
         spec = envelope.spec.begun_anew(now)
-        if spec.lane not in parts.catalog.lanes:
+        if spec.lane not in self._catalog.lanes:
             return f"Its lane `{spec.lane[:_LONGEST_QUOTE]}` is not configured any more."
         body = letter.message.body if spec == envelope.spec else encode(replace(envelope, spec=spec))
-        status = await parts.store.revive(spec, body)
+        status = await self._store.revive(spec, body)
         if status is not None and status.is_final:
             return f"Its job has {status} by now."
         came_from = letter.queue if letter.queue is not None and letter.queue.lane == spec.lane else None
-        queue = spec.queue(now, parts.windows) if came_from is None else spec.queue_again(came_from, now, parts.windows)
-        await parts.queue.publish(queue, Message(body, spec.id, letter.message.headers), spec.wait_s(now))
-        await parts.store.mark_queued(spec.team, [spec])
+        queue = spec.queue(now, self._windows) if came_from is None else spec.queue_again(came_from, now, self._windows)
+        await self._queue.publish(queue, Message(body, spec.id, letter.message.headers), spec.wait_s(now))
+        await self._store.mark_queued(spec.team, [spec])
         return None
 
     async def _job_of(self, obituary: Obituary) -> Job | None:
         spec = obituary.spec
-        return None if spec is None else await self._parts.store.get(spec.team, spec.id)
+        return None if spec is None else await self._store.get(spec.team, spec.id)
 
 
 async def _throw_away(_: DeadLetter) -> str | None:

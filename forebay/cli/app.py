@@ -11,6 +11,7 @@ from forebay.cli.cancel import CANCEL
 from forebay.cli.check import CHECK
 from forebay.cli.couriers import COURIERS
 from forebay.cli.demo import DEMO
+from forebay.cli.dlq import DLQ
 from forebay.cli.jobs import JOBS
 from forebay.cli.keys import KEYS
 from forebay.cli.lanes import LANES
@@ -35,6 +36,7 @@ COMMANDS: Final = (
     LANES,
     SCHEDULE,
     *KEYS,
+    *DLQ,
     API,
     WORKER,
     SCHEDULER,
@@ -42,7 +44,10 @@ COMMANDS: Final = (
     SIMULATE_PROVIDER,
 )
 
-GROUPS: Final = {"keys": "Make, list and revoke API keys."}
+GROUPS: Final = {
+    "keys": "Make, list and revoke API keys.",
+    "dlq": "Look at dead letters, have them run again, throw them away.",
+}
 """Commands that have commands of their own."""
 
 

@@ -22,7 +22,7 @@ _BODY: Final = {
     "requestBody": {
         "required": True,
         "content": {
-            "application/json": {"schema": without_references(SelectionWish), "example": {"reason": "provider_down"}}
+            "application/json": {"schema": without_references(SelectionWish), "example": {"reason": "overloaded"}}
         },
     }
 }
@@ -35,7 +35,7 @@ Id = Annotated[str, Path(description="A letter's id: that of its job, or `dead_â
 def router(parts: ApiParts, authentication: Authentication) -> APIRouter:
     """Give the routes under ``/v1/dead-letters``."""
     routes = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"], responses=ERRORS)
-    desk = DeadLetterDesk(parts)
+    desk = DeadLetterDesk(parts.queue, parts.store, parts.catalog, parts.windows, parts.clock, parts.emit)
 
     async def selection_of(request: Request) -> Selection:
         await authentication.principal(request, Scope.ADMIN)

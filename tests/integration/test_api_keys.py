@@ -69,6 +69,8 @@ CALLS = [
     ("GET", "/v1/keys", "admin"),
     ("DELETE", f"/v1/keys/{UNKNOWN}", "admin"),
     ("POST", f"/v1/keys/{UNKNOWN}/revoke", "admin"),
+    ("GET", "/v1/dead-letters", "admin"),
+    ("POST", "/v1/dead-letters/drop", "admin"),
 ]
 
 

@@ -29,6 +29,10 @@ AGREED = {
     "keys revoke",
     "lanes",
     "schedule",
+    "dlq list",
+    "dlq show",
+    "dlq replay",
+    "dlq drop",
     "check",
     "simulate-provider",
 }
@@ -72,6 +76,11 @@ def test_an_unknown_flag_is_wrong_usage(command: Command) -> None:
         ["keys", "create", "--team", "a", "--on-limit", "wait"],
         ["keys", "revoke"],
         ["keys", "revoke", "fb-the-key-itself"],
+        ["dlq"],
+        ["dlq", "show"],
+        ["dlq", "replay"],
+        ["dlq", "replay", "job_1", "--all"],
+        ["dlq", "drop", "--team", "a", "--all"],
         ["lanes", "stop", "gpt-4o"],
         ["lanes", "pause"],
         ["lanes", "resume", "gpt-4o", "--watch"],
@@ -95,7 +104,9 @@ def test_the_version_is_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["jobs"], ["watch", "job_1"], ["cancel", "job_1"], ["keys", "list"], ["lanes"]], ids=" ".join
+    "arguments",
+    [["jobs"], ["watch", "job_1"], ["cancel", "job_1"], ["keys", "list"], ["lanes"], ["dlq", "list"]],
+    ids=" ".join,
 )
 def test_without_a_key_the_error_says_where_to_get_one(arguments: list[str]) -> None:
     result = runner.invoke(app, arguments)

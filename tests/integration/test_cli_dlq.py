@@ -1,0 +1,54 @@
+"""``forebay dlq`` against a real API."""
+
+import json
+
+import pytest
+
+from shared.domain.lanes import JobClass, QueueName
+from shared.domain.work_queue import Message
+from tests.integration.api_rig import KEY, TEAM, Api
+from tests.integration.test_api_dead_letters import failed, listed
+from tests.integration.test_cli_keys import forebay
+
+STANDARD = QueueName("gpt-4o-mini", JobClass("standard"))
+
+
+async def test_dead_letters_are_listed_shown_replayed_and_dropped(api: Api) -> None:
+    specs = [await failed(api) for _ in range(3)]
+    table = (await forebay(api, "dlq", "list")).stdout
+    assert all(spec.id in table for spec in specs)
+    assert "overloaded" in table
+    found = json.loads((await forebay(api, "dlq", "list", "--team", TEAM, "-n", "2", "--json")).stdout)
+    assert [letter["id"] for letter in found["data"]] == [spec.id for spec in specs[:2]]
+    shown = await forebay(api, "dlq", "show", specs[0].id)
+    assert "gpt-4o-mini-1" in shown.stdout
+    assert "rivers" not in shown.stdout
+    assert "rivers" in (await forebay(api, "dlq", "show", specs[0].id, "--request")).stdout
+    assert (await forebay(api, "dlq", "replay", specs[0].id)).stdout == "1 replayed, 0 kept\n"
+    assert (await forebay(api, "dlq", "drop", specs[1].id)).stdout == "1 dropped\n"
+    done = json.loads((await forebay(api, "dlq", "replay", "--reason", "overloaded", "--json")).stdout)
+    assert done["replayed"] == 1
+    assert [each.message.job_id for each in api.queue.published] == [specs[0].id, specs[2].id]
+    assert await listed(api) == []
+
+
+async def test_what_cannot_be_replayed_is_named_with_its_reason(api: Api) -> None:
+    await api.queue.bury(Message(b"?", ""), "not JSON", STANDARD)
+    replayed = await forebay(api, "dlq", "replay", "--all")
+    assert (replayed.exit_code, replayed.stdout) == (0, "0 replayed, 1 kept\n")
+    assert "no job in it" in replayed.stderr
+    assert (await forebay(api, "dlq", "drop", "--all")).stdout == "1 dropped\n"
+    empty = await forebay(api, "dlq", "list")
+    assert (empty.exit_code, empty.stdout, empty.stderr) == (0, "", "There are no dead letters.\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key", "said"),
+    [(("dlq", "replay", "job_1"), "fb-admin", "There is no dead letter"), (("dlq", "list"), KEY, "scope `admin`")],
+    ids=["no such letter", "no administrator"],
+)
+async def test_a_refusal_is_one_line(api: Api, arguments: tuple[str, ...], key: str, said: str) -> None:
+    refused = await forebay(api, *arguments, key=key)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert said in refused.stderr
+    assert refused.stderr.count("\n") == 1
