@@ -1,12 +1,12 @@
 """The kinds of values that say where webhooks may lead."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import PlainValidator
 
 from shared.domain.public_addresses import AllowedNetworks
 
-_ALLOWED = "a list of networks such as 10.0.0.0/8 or fd00::/8, each with no bits set beside its prefix"
+_ALLOWED: Final = "a list of networks such as 10.0.0.0/8 or fd00::/8"
 
 
 def _networks(value: object) -> AllowedNetworks:
@@ -17,8 +17,8 @@ def _networks(value: object) -> AllowedNetworks:
         raise ValueError(_ALLOWED)
     try:
         return AllowedNetworks.of(named)
-    except ValueError:
-        raise ValueError(_ALLOWED) from None
+    except ValueError as error:
+        raise ValueError(f"{_ALLOWED}; {error}") from None
 
 
 Networks = Annotated[AllowedNetworks, PlainValidator(_networks)]

@@ -6,9 +6,10 @@ import pytest
 from shared.domain.answer_cache import CacheMode, CachePolicy
 from shared.domain.backlog import BacklogPolicy
 from shared.domain.lanes import DEFAULT_WEIGHTS, Priority
+from shared.domain.public_addresses import AllowedNetworks
 from shared.domain.routing import ClientKind, ConfiguredLimits
 from shared.domain.usage import Price
-from shared.wire.config import NO_MODELS, load
+from shared.wire.config import NO_MODELS, WebhookSettings, load
 from tests.unit.config_files import CONTRACT, entry, read, read_document
 
 KEYS = {"OPENAI_API_KEY": "sk-one", "FOREBAY_ADMIN_KEY": "fb-one"}
@@ -51,6 +52,7 @@ def test_an_empty_configuration_has_the_defaults_and_a_warning(tmp_path: Path, t
     assert configuration.retention_s == 7 * 86_400
     assert configuration.body_limit == 4 * 1024 * 1024
     assert configuration.admin_key is None
+    assert configuration.webhooks == WebhookSettings(AllowedNetworks(), 8, 15)
 
 
 def test_our_section_sets_what_litellm_has_no_word_for(tmp_path: Path) -> None:
@@ -61,6 +63,7 @@ def test_our_section_sets_what_litellm_has_no_word_for(tmp_path: Path) -> None:
         "backlog": {"max_jobs": 5_000},
         "retention": "24h",
         "body_limit": "1MiB",
+        "webhooks": {"allow_networks": ["10.0.0.0/8"], "concurrency": 3, "timeout": "2s"},
     }
     configuration = read_document(tmp_path, {"model_list": [entry()], "forebay": ours})
     assert configuration.warnings == ()
@@ -70,6 +73,7 @@ def test_our_section_sets_what_litellm_has_no_word_for(tmp_path: Path) -> None:
     assert configuration.backlog == BacklogPolicy(surplus_after=20, largest_after=2, max_jobs=5_000)
     assert configuration.retention_s == 86_400
     assert configuration.body_limit == 1024 * 1024
+    assert configuration.webhooks == WebhookSettings(AllowedNetworks.of(["10.0.0.0/8"]), 3, 2)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,16 @@ def refusal(folder: Path, document: dict[str, Any], environment: dict[str, str] 
             "model_list[0].litellm_params: found nothing; allowed: a value: this key is required",
         ),
         ({"forebay": {"surplus_after": 0}}, "forebay.surplus_after: found 0; allowed: at least 1"),
+        (
+            {"forebay": {"webhooks": {"allow_networks": ["10.0.0.0/8", "10.0.0.1/8"]}}},
+            "forebay.webhooks.allow_networks: found a list; allowed: a list of networks such as 10.0.0.0/8 or fd00::/8; '10.0.0.1/8' is no network such as '10.0.0.0/8' or 'fd12:3456::/32' (10.0.0.1/8 has host bits set)",
+        ),
+        (
+            {"forebay": {"webhooks": {"allow_networks": "10.0.0.0/8"}}},
+            "forebay.webhooks.allow_networks: found '10.0.0.0/8'; allowed: a list of networks such as 10.0.0.0/8 or fd00::/8",
+        ),
+        ({"forebay": {"webhooks": {"concurrency": 0}}}, "forebay.webhooks.concurrency: found 0; allowed: at least 1"),
+        ({"forebay": {"webhooks": {"timeout": "2m"}}}, "forebay.webhooks.timeout: found '2m'; allowed: at most 60"),
         ({"forebay": {"backlog": {"max_jobs": 0}}}, "forebay.backlog.max_jobs: found 0; allowed: at least 1"),
         (
             {"model_list": [entry(), {**entry(), "model_name": "forebay.webhooks"}]},

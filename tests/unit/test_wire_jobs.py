@@ -167,7 +167,6 @@ def test_what_is_wrong_is_named_with_its_place_and_what_is_allowed(
         ({"routing": {"task_type": "classification"}}, "routing.task_type"),
         ({"routing": {"complexity": "low"}}, "routing.complexity"),
         ({"routing": {"max_cost_usd": 0.02}}, "routing.max_cost_usd"),
-        ({"callback": {"webhook": "https://example.com"}}, "callback"),
         ({"request": CHAT | {"stream": True}}, "request.stream"),
     ],
 )

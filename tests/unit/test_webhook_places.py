@@ -1,0 +1,88 @@
+import asyncio
+
+import pytest
+
+from workers.couriers.webhook_places import MOST_WAITING, QUICK_S, Places, Receiver
+
+ONE = Receiver("red", "https://example.com:443")
+OTHER = Receiver("red", "https://example.org:443")
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def answer(places: Places, receiver: Receiver, *, went_well: bool, duration_s: float = 0.0) -> None:
+    assert await places.take(receiver)
+    with places.held(receiver) as it:
+        it.is_known(went_well=went_well, duration_s=duration_s)
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://example.com/a?b=c", "https://example.com:443"),
+        ("https://EXAMPLE.com:443/", "https://example.com:443"),
+        ("http://example.com/a", "http://example.com:80"),
+        ("https://example.com:8443/a", "https://example.com:8443"),
+        ("https://[::1", "https://[::1"),
+    ],
+)
+def test_a_receiver_is_scheme_host_and_port(url: str, origin: str) -> None:
+    assert Receiver.of("red", url) == Receiver("red", origin)
+    assert Receiver.of("red", url) != Receiver.of("blue", url)
+
+
+async def test_a_slow_receiver_has_its_places_and_the_others_have_theirs() -> None:
+    places = Places(2)
+    await answer(places, ONE, went_well=True, duration_s=QUICK_S)
+    assert [await places.take(ONE) for _ in range(3)] == [True, True, False]
+    assert await places.take(OTHER)
+    with places.held(ONE):
+        pass
+    assert await places.take(ONE)
+
+
+async def test_one_that_fails_has_one_place_until_it_answers_well() -> None:
+    places = Places(3)
+    await answer(places, ONE, went_well=False)
+    assert [await places.take(ONE) for _ in range(2)] == [True, False]
+    with places.held(ONE) as it:
+        it.is_known(went_well=True, duration_s=0.1)
+    assert [await places.take(ONE) for _ in range(3)] == [True] * 3
+
+
+async def test_a_few_wait_for_a_quick_receiver_and_get_the_places_that_come_free() -> None:
+    places = Places(1)
+    assert await places.take(ONE)
+    waiting = [asyncio.create_task(places.take(ONE)) for _ in range(MOST_WAITING)]
+    await settle()
+    assert not await places.take(ONE), "more do not wait"
+    with places.held(ONE):
+        pass
+    assert await waiting[0]
+    assert not waiting[1].done()
+    waiting[1].cancel()
+    await settle()
+    with places.held(ONE):
+        pass
+    assert await waiting[2]
+    for task in waiting[3:]:
+        task.cancel()
+    await settle()
+    with places.held(ONE):
+        pass
+    assert await places.take(ONE), "no place is lost"
+
+
+async def test_who_gives_up_in_the_moment_of_getting_a_place_leaves_it_to_the_next() -> None:
+    places = Places(1)
+    assert await places.take(ONE)
+    first, second = (asyncio.create_task(places.take(ONE)) for _ in range(2))
+    await settle()
+    with places.held(ONE):
+        pass
+    first.cancel()
+    await settle()
+    assert await second
