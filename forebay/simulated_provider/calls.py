@@ -15,7 +15,7 @@ from forebay.simulated_provider.faults import Fault, FaultKind, Faults
 from forebay.simulated_provider.options import Options
 from forebay.simulated_provider.refusals import Refusal, no_such_model, too_long
 from forebay.simulated_provider.requests import ChatRequest, EmbeddingRequest
-from forebay.simulated_provider.streaming import HungUp, hang_up, stream
+from forebay.simulated_provider.streaming import Cut, HungUp, hang_up, stream
 
 _TOO_MANY_REQUESTS: Final = 429
 _NO_FAULT: Final = Fault(FaultKind.LATENCY)
@@ -117,7 +117,8 @@ class Calls:
             await self._released.wait()
         is_hanging_up = fault.kind is FaultKind.DISCONNECT
         if isinstance(asked, ChatRequest) and isinstance(answer, ChatAnswer) and asked.stream:
-            return await stream(http, asked, answer, headers=headers, latency_s=latency_s, is_hanging_up=is_hanging_up)
+            cut = Cut(is_hanging_up, fault.at_byte if fault.kind is FaultKind.CUT_STREAM else None)
+            return await stream(http, asked, answer, headers=headers, latency_s=latency_s, cut=cut)
         if latency_s:
             await asyncio.sleep(latency_s)
         if is_hanging_up:

@@ -25,6 +25,7 @@ class FaultKind(StrEnum):
     LATENCY = "latency"
     HANG = "hang"
     DISCONNECT = "disconnect"
+    CUT_STREAM = "cut_stream"
     CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
     CONTENT_FILTER = "content_filter"
     INSUFFICIENT_QUOTA = "insufficient_quota"
@@ -37,7 +38,8 @@ class Fault:
     """A rule: what goes wrong, and for which calls.
 
     status: of the error, for ``status``; 429 looks like a reached limit. retry_after_s: goes with it.
-    seconds: of the added ``latency``.
+    seconds: of the added ``latency``, over which a stream is spread.
+    at_byte: after so many bytes of a stream's events the connection is closed, for ``cut_stream``.
     count: how many more calls it strikes; None: no end. rate: the share of the matching calls it strikes.
     model, key, contains: strikes only calls of that model, by that key, whose content contains that text.
     """
@@ -46,6 +48,7 @@ class Fault:
     status: int = 500
     retry_after_s: float | None = None
     seconds: float = 0.0
+    at_byte: int = 0
     count: int | None = None
     rate: float = 1.0
     model: str | None = None

@@ -1,7 +1,8 @@
 """A chat answer as server-sent events, in the chunks of the OpenAI wire."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -20,6 +21,20 @@ class HungUp(asyncio.CancelledError):
     """The connection was closed by a fault, not by the client. aiohttp ends a cancelled handler without a word."""
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Where a stream is cut off: in its middle, or at a byte (beyond its end: nowhere)."""
+
+    in_the_middle: bool = False
+    at_byte: int | None = None
+
+    def place(self, events: Sequence[bytes]) -> int | None:
+        """Give the number of bytes that are sent; None: all."""
+        if self.at_byte is not None:
+            return self.at_byte
+        return sum(map(len, events[: len(events) // 2])) if self.in_the_middle else None
+
+
 def hang_up(http: web.Request) -> None:
     """Close the connection without another word; raises ``HungUp``."""
     if http.transport is not None:
@@ -34,22 +49,25 @@ async def stream(
     *,
     headers: Mapping[str, str],
     latency_s: float,
-    is_hanging_up: bool,
+    cut: Cut,
 ) -> web.StreamResponse:
-    """Send the answer in pieces, spread over the latency; hang up after half of them if that is the fault."""
+    """Send the answer in pieces, spread over the latency; hang up where the fault says so."""
     response = web.StreamResponse(headers={**headers, "cache-control": "no-cache"})
     response.content_type = "text/event-stream"
     await response.prepare(http)
     chunks = [_chunk(answer, asked, choices=[choice]) for choice in _deltas(answer)]
     if asked.include_usage:
         chunks.append(_chunk(answer, asked, choices=[], usage=answer.usage))
-    for number, chunk in enumerate(chunks):
+    events = [b"data: " + orjson.dumps(chunk) + b"\n\n" for chunk in chunks]
+    end = cut.place(events)
+    for event in [*events, b"data: [DONE]\n\n"]:
         if latency_s:
-            await asyncio.sleep(latency_s / len(chunks))
-        if is_hanging_up and number >= len(chunks) // 2:
+            await asyncio.sleep(latency_s / (len(events) + 1))
+        if end is not None and end < len(event):
+            await response.write(event[:end])
             hang_up(http)
-        await response.write(b"data: " + orjson.dumps(chunk) + b"\n\n")
-    await response.write(b"data: [DONE]\n\n")
+        await response.write(event)
+        end = None if end is None else end - len(event)
     await response.write_eof()
     return response
 

@@ -43,7 +43,10 @@ A class's docstring is its default message. No error here knows an HTTP status o
 ``producer_api.error_responses`` maps them.
 """
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from shared.domain.providers import ProviderAnswer, Spent
 
 
 class ForebayError(Exception):
@@ -273,6 +276,19 @@ class StreamBroken(ProviderError):
     code = "stream_broken"
     elsewhere_may_help = False
     time_may_help = False
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        status: int | None = None,
+        partial: "ProviderAnswer | None" = None,
+        spent: "Spent | None" = None,
+    ) -> None:
+        """``partial``: what came before, and its usage if the provider said that; ``spent``: what that used and cost."""
+        super().__init__(message, status=status)
+        self.partial = partial
+        self.spent = spent
 
 
 class NoAttemptsLeft(ProviderError):

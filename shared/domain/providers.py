@@ -1,7 +1,8 @@
 """The port to the providers."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Protocol
 
 from shared.domain.routing import Deployment
@@ -22,6 +23,19 @@ class ProviderAnswer:
     rate_limit_headers: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What an answer used that broke off. ``cost_usd``: None where the price is not known."""
+
+    usage: Usage
+    cost_usd: Decimal | None
+    served_by: str
+
+
+OnPiece = Callable[[bytes], Awaitable[None]]
+"""Takes a chunk of an answer: the provider's own JSON, without line breaks. The next is read when it returns."""
+
+
 class ProviderClient(Protocol):
     """Speaks to deployments of one kind."""
 
@@ -33,6 +47,21 @@ class ProviderClient(Protocol):
 
         Raises:
             ProviderError: whatever went wrong, translated.
+        """
+        ...
+
+    async def stream(
+        self, deployment: Deployment, endpoint: str, request: Mapping[str, Any], on_piece: OnPiece
+    ) -> ProviderAnswer:
+        """As ``call``, but ask for a stream, hand on each chunk as it comes, and give the whole answer at the end.
+
+        ``deployment.timeout_s`` is the time to the first chunk, and between two. The usage is always asked for; its own
+        chunk is handed on only if the request's ``stream_options`` ask for it. What comes whole, as embeddings do, is not
+        handed on.
+
+        Raises:
+            ProviderError: as ``call``, before the first chunk was handed on.
+            StreamBroken: after that, with the ``partial`` answer.
         """
         ...
 

@@ -27,6 +27,7 @@ from shared.domain.errors import (
     ProviderError,
     QuotaExhausted,
     RateLimited,
+    StreamBroken,
     TimedOut,
     UnexpectedAnswer,
 )
@@ -34,7 +35,10 @@ from shared.domain.routing import ClientKind, Deployment
 from shared.domain.usage import Usage
 from tests.servers.provider import CHAT, SimulatedProvider, question
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.filterwarnings("ignore:Accessing the 'model_:DeprecationWarning"),  # LiteLLM's, of pydantic
+]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -69,6 +73,57 @@ async def test_a_call_through_litellm_gives_an_openai_answer(
     assert answer.usage == Usage(2, 5)
     assert answer.rate_limit_headers["x-ratelimit-limit-requests"] == "600"
     json.dumps(answer.body)
+
+
+@pytest.mark.parametrize("asks_for_usage", [True, False])
+async def test_a_stream_through_litellm_gives_openais_chunks_and_the_whole_answer(
+    client: LiteLLMClient, provider: SimulatedProvider, asks_for_usage: bool
+) -> None:
+    chunks: list[dict[str, Any]] = []
+
+    async def take(piece: bytes) -> None:
+        chunks.append(json.loads(piece))
+
+    request = question(max_tokens=8, stream_options={"include_usage": asks_for_usage})
+    answer = await client.stream(deployment(provider), CHAT, request, take)
+    assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}
+    text = "".join(choice["delta"].get("content", "") for chunk in chunks for choice in chunk["choices"])
+    assert answer.body["choices"][0]["message"] == {"role": "assistant", "content": text}
+    assert answer.body["choices"][0]["finish_reason"] == "length"
+    assert answer.usage == Usage(2, 8)
+    assert [chunk["choices"] for chunk in chunks if "usage" in chunk] == ([[]] if asks_for_usage else [])
+
+
+async def test_a_stream_that_breaks_in_litellm_is_broken_only_after_its_first_chunk(
+    client: LiteLLMClient, provider: SimulatedProvider
+) -> None:
+    async def take(piece: bytes) -> None:
+        pass
+
+    await provider.faults("status", status=500, count=1)
+    with pytest.raises(Overloaded):
+        await client.stream(deployment(provider), CHAT, question(), take)
+    await provider.faults("cut_stream", at_byte=1000, count=1)
+    with pytest.raises(StreamBroken) as caught:
+        await client.stream(deployment(provider), CHAT, question(), take)
+    assert caught.value.partial is not None
+    assert caught.value.partial.body["choices"][0]["message"]["content"]
+
+
+async def test_a_cancelled_stream_of_litellm_hangs_up(client: LiteLLMClient, provider: SimulatedProvider) -> None:
+    reached, never = asyncio.Event(), asyncio.Event()
+
+    async def take(_piece: bytes) -> None:
+        reached.set()
+        await never.wait()
+
+    await provider.faults("latency", seconds=30.0)
+    call = asyncio.create_task(client.stream(deployment(provider), CHAT, question(), take))
+    await asyncio.wait([asyncio.create_task(reached.wait()), call], return_when=asyncio.FIRST_COMPLETED)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert (await provider.wait_until_idle())["aborted"] == 1
 
 
 async def test_embeddings_through_litellm(client: LiteLLMClient, provider: SimulatedProvider) -> None:

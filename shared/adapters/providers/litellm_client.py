@@ -8,15 +8,21 @@ import importlib
 import logging
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from typing import Any, Final
+
+import orjson
 
 from shared.adapters.providers.errors import from_litellm
 from shared.adapters.providers.retry_after import rate_limit_headers
+from shared.adapters.providers.streamed_answer import StreamedAnswer
 from shared.adapters.providers.usage import read_usage
 from shared.domain.errors import InvalidRequest, ProviderError, TimedOut, UnexpectedAnswer
-from shared.domain.providers import ProviderAnswer
+from shared.domain.providers import OnPiece, ProviderAnswer
 from shared.domain.routing import Deployment
+from shared.wire.chat_chunks import with_usage
+from shared.wire.openai import Endpoint
 
 CHAT_PARAMETERS: Final = frozenset(
     {
@@ -84,16 +90,31 @@ class LiteLLMClient:
                 make, allowed = litellm.aembedding, EMBEDDING_PARAMETERS
             case _:
                 raise InvalidRequest(f"{endpoint} is not served through LiteLLM.")
-        try:
+        with _translated(deployment):
             async with asyncio.timeout(deployment.timeout_s):
                 response = await make(**_arguments(deployment, request, allowed))
                 return _answer(response)
-        except TimeoutError:
-            raise TimedOut(f"The provider did not answer within {deployment.timeout_s:g} s.") from None
-        except ProviderError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the one seam: LiteLLM raises more than it documents
-            raise from_litellm(error) from None
+
+    async def stream(
+        self, deployment: Deployment, endpoint: str, request: Mapping[str, Any], on_piece: OnPiece
+    ) -> ProviderAnswer:
+        """Make one call, as ``ProviderClient.stream``; the chunks are LiteLLM's, in the form of OpenAI's."""
+        if endpoint != Endpoint.CHAT_COMPLETIONS:
+            return await self.call(deployment, endpoint, request)
+        litellm = await self._imported()
+        arguments = _arguments(deployment, request, CHAT_PARAMETERS)
+        streamed = StreamedAnswer(request, on_piece)
+        headers: dict[str, str] = {}
+        try:
+            with _translated(deployment):
+                async with asyncio.timeout(deployment.timeout_s) as patience:
+                    chunks = await litellm.acompletion(**arguments, stream=True, stream_options=with_usage(request))
+                    headers = _rate_limit_headers(chunks)
+                    async with aclosing(chunks):
+                        await _read_stream(chunks, streamed, patience, deployment.timeout_s)
+                return streamed.whole(headers, was_ended=True)
+        except ProviderError as error:
+            return streamed.after(error, headers)
 
     async def close(self) -> None:
         """Close LiteLLM's connections."""
@@ -106,6 +127,29 @@ class LiteLLMClient:
             if self._litellm is None:
                 self._litellm = await asyncio.to_thread(_import_quietly)
             return self._litellm
+
+
+@contextmanager
+def _translated(deployment: Deployment) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError:
+        raise TimedOut(f"The provider did not answer within {deployment.timeout_s:g} s.") from None
+    except ProviderError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the one seam: LiteLLM raises more than it documents
+        raise from_litellm(error) from None
+
+
+async def _read_stream(
+    chunks: AsyncIterator[Any], streamed: StreamedAnswer, patience: asyncio.Timeout, timeout_s: float
+) -> None:
+    """Read to the end. Whoever takes the chunks has all the time he needs."""
+    loop = asyncio.get_running_loop()
+    async for chunk in chunks:
+        patience.reschedule(None)
+        await streamed.take(orjson.dumps(_chunk(chunk.model_dump(mode="json", exclude_unset=True, warnings=False))))
+        patience.reschedule(loop.time() + timeout_s)
 
 
 def _import_quietly() -> Any:  # noqa: ANN401 - as above
@@ -144,9 +188,26 @@ def _answer(response: Any) -> ProviderAnswer:  # noqa: ANN401 - LiteLLM's ModelR
     body = response.model_dump(mode="json", warnings=False)
     if not isinstance(body, dict) or not (body.get("choices") or body.get("data")):
         raise UnexpectedAnswer("The answer has neither `choices` nor `data`.")
+    return ProviderAnswer(body, read_usage(body), _rate_limit_headers(response))
+
+
+def _chunk(made: dict[str, Any]) -> dict[str, Any]:
+    """Give a chunk as OpenAI has it: without the members LiteLLM leaves empty, and the usage beside no choice."""
+    chunk = _filled(made)
+    choices = [{**choice, "delta": _filled(choice.get("delta") or {})} for choice in made.get("choices") or ()]
+    if "usage" in chunk and not any(choice["delta"] or choice.get("finish_reason") for choice in choices):
+        choices = []
+    return {**chunk, "choices": choices}
+
+
+def _filled(members: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _rate_limit_headers(response: Any) -> dict[str, str]:  # noqa: ANN401 - LiteLLM's, of any kind
     hidden = getattr(response, "_hidden_params", None) or {}
     headers = {
         str(name).lower().removeprefix(_PROVIDERS_HEADER): str(value)
         for name, value in (hidden.get("additional_headers") or {}).items()
     }
-    return ProviderAnswer(body, read_usage(body), rate_limit_headers(headers))
+    return rate_limit_headers(headers)
