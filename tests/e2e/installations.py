@@ -40,6 +40,7 @@ class Cluster(Installation):
     """An API and workers, on RabbitMQ and on a Valkey that may be killed."""
 
     store: PrivateValkey
+    api: Running
 
 
 @asynccontextmanager
@@ -66,4 +67,4 @@ async def cluster(folder: Path, config: Path, amqp_url: str, workers: int = 2) -
         )
         url: str = api.ready["name"]
         client = await stack.enter_async_context(AsyncClient(url, ADMIN_KEY))
-        yield Cluster(url, client, tuple(rest), store)
+        yield Cluster(url, client, tuple(rest), store, api)

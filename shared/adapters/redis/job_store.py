@@ -21,6 +21,7 @@ from shared.adapters.redis.codec import (
     job_from,
 )
 from shared.adapters.redis.connection import Client
+from shared.adapters.redis.gathered_reads import GatheredReads
 from shared.adapters.redis.job_admission import JobAdmission
 from shared.adapters.redis.job_listing import JobListing
 from shared.adapters.redis.keys import FEED, of_team
@@ -52,6 +53,7 @@ class RedisJobStore:
         self._admission = JobAdmission(self._server, self._retention_ms)
         self._batches = BatchRecords(self._server, self._retention_ms)
         self._listing = JobListing(self._server)
+        self._reads = GatheredReads(self._server)
 
     async def accept(self, jobs: Sequence[NewJob]) -> list[Accepted]:
         """Record new jobs; a long list travels in several round trips, so it may be recorded in part."""
@@ -109,7 +111,7 @@ class RedisJobStore:
 
     async def get(self, team: str, job_id: str) -> Job | None:
         """Give a job."""
-        return job_from(await self._server.send(("HMGET", of_team(team).job(job_id), *JOB_FIELDS)))
+        return job_from(await self._reads.send(("HMGET", of_team(team).job(job_id), *JOB_FIELDS)))
 
     async def list(self, team: str, job_filter: JobFilter, after: str | None, limit: int) -> JobPage:
         """Give a page of jobs; a call looks at a bounded number of records."""

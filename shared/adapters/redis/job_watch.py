@@ -11,6 +11,7 @@ from redis.exceptions import ConnectionError as ConnectionLost
 
 from shared.adapters.redis.codec import JOB_FIELDS, job_from
 from shared.adapters.redis.connection import LIBRARY_ERRORS, Client
+from shared.adapters.redis.gathered_reads import GatheredReads
 from shared.adapters.redis.keys import of_team
 from shared.adapters.redis.round_trips import RoundTrips
 from shared.domain.clock import Clock
@@ -34,7 +35,7 @@ class RedisJobWatch:
     def __init__(self, client: Client, clock: Clock, emit: Emit) -> None:
         """``client``: as ``connection.connect`` gives it; one connection is taken from it when a job is watched first."""
         self._client = client
-        self._server = RoundTrips(client)
+        self._reads = GatheredReads(RoundTrips(client))
         self._clock = clock
         self._bells: dict[str, set[asyncio.Event]] = {}
         self._is_changed = asyncio.Event()
@@ -42,7 +43,7 @@ class RedisJobWatch:
 
     async def look(self, team: str, job_id: str) -> WatchedJob | None:
         """Give a job with its changes."""
-        *fields, history = await self._server.send(("HMGET", of_team(team).job(job_id), *JOB_FIELDS, "history"))
+        *fields, history = await self._reads.send(("HMGET", of_team(team).job(job_id), *JOB_FIELDS, "history"))
         job = job_from(fields)
         return None if job is None else WatchedJob(job, _changes(job, history))
 
