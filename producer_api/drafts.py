@@ -204,6 +204,7 @@ class Drafting:
             deadline=submission.latest_finish(now),
             batch_id=arrival.batch_id,
             key_id=arrival.principal.key_id,
+            idempotency_key=arrival.idempotency_key,
             routing=routing,
             cache=submission.cache.over(self._cache_default),
             attribution=submission.attribution.to_domain(),

@@ -184,7 +184,8 @@ async def open_connections(
         stack.push_async_callback(answer_streams.close)
         watch = RedisJobWatch(client, clock, emit)
         stack.push_async_callback(watch.close)
-        records, cache = RedisJobStore(client, retention_s), RedisAnswerCache(client)
+        records = RedisJobStore(client, retention_s, windows[-1].seconds)
+        cache = RedisAnswerCache(client)
         yield Connections(
             store=records if large is None else WholeJobs(records, large),
             records=records if large is None else FiledJobStore(records, large),
@@ -202,7 +203,7 @@ async def open_connections(
             webhook_secrets=RedisWebhookSecrets(client),
             deliveries=RedisDeliveries(client),
             answer_streams=answer_streams,
-            upkeep=RedisJobUpkeep(client, retention_s),
+            upkeep=RedisJobUpkeep(client, retention_s, windows[-1].seconds),
             schedule=RedisSchedule(client),
             queue=queue,
             door=door,

@@ -100,6 +100,7 @@ class JobSpec:
     model: the public name the client asked for; ``lane``: the model group that serves it.
     created_at, run_at, deadline: seconds since the epoch; ``run_at``: not before; ``deadline``: not after.
     batch_id: the batch it came with. key_id: the API key it came with; None: the administrator's.
+    idempotency_key: the client's, which stands for this job until the job is forgotten.
     estimated_start_at: when it was expected to start, as known at its admission.
     streams: its answer is passed on piece by piece to who waits for it, while it is being made.
     charged_tokens: what it was charged at its admission, to be settled on what it uses; None: nobody counts its tokens.
@@ -117,6 +118,7 @@ class JobSpec:
     deadline: float | None = None
     batch_id: str | None = None
     key_id: str | None = None
+    idempotency_key: str | None = None
     estimated_start_at: float | None = None
     charged_tokens: float | None = None
     routing: RoutingWish = field(default_factory=RoutingWish)
@@ -131,6 +133,11 @@ class JobSpec:
     def status_once_published(self) -> JobStatus:
         """Where the job stands when the broker has its message."""
         return JobStatus.QUEUED if self.run_at is None else JobStatus.SCHEDULED
+
+    @property
+    def comes_at(self) -> float:
+        """Up to when its message may be kept from running: its deadline or ``run_at``, whichever is later; 0: neither."""
+        return max(self.run_at or 0.0, self.deadline or 0.0)
 
     def starts_at(self, now: float) -> float:
         """Give the first moment at which the job may run: ``run_at``, or ``now`` if that is over or not set."""

@@ -85,14 +85,14 @@ class JobAdmission:
         spec, outcome, keys = job.spec, job.outcome, of_team(job.spec.team)
         status = JobStatus.ACCEPTED if outcome is None else outcome.status
         payload = job.message if outcome is None else encode_outcome(outcome)
-        names = keys.of_job(spec.id, spec.batch_id)
+        key = None if job.idempotency is None else job.idempotency.key
+        names = keys.of_job(spec.id, spec.batch_id, key)
         counted_as = "" if job.counted_in is None else backlog_field(QueueName(spec.lane, job.counted_in))
         arguments = [
             *(spec.id, status.value, *encode_facts(spec), payload, self._retention_ms, FEED),
-            counted_as,
+            *(counted_as, self._retention_ms + max(0, int((spec.comes_at - spec.created_at) * 1000))),
         ]
         if job.idempotency is not None:
-            names.append(keys.idempotency(job.idempotency.key))
             arguments.append(job.idempotency.body_digest)
         return ScriptCall(scripts.ACCEPT, names, arguments)
 

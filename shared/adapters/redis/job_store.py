@@ -2,7 +2,8 @@
 
 A record is one hash. Every change of it is one script, which also keeps the indexes and the batch's
 counts. A record that is gone is taken for lost and made again by ``claim``, ``release`` or ``finish``;
-a message that arrives after the retention is over therefore runs its job anew.
+a message that arrives after the retention is over therefore runs its job anew. Jobs that end before their
+message comes (cancelled, expired) are known until it can come no more.
 """
 
 import secrets
@@ -26,7 +27,7 @@ from shared.adapters.redis.job_admission import JobAdmission
 from shared.adapters.redis.job_listing import JobListing
 from shared.adapters.redis.keys import FEED, of_team
 from shared.adapters.redis.outbox import notices_from
-from shared.adapters.redis.round_trips import RoundTrips, ScriptCall
+from shared.adapters.redis.round_trips import Argument, RoundTrips, ScriptCall
 from shared.domain.job import Attempt, Job, JobSpec, JobStatus, Outcome, ReplyReport
 from shared.domain.job_store import (
     DEFAULT_RETENTION_S,
@@ -41,13 +42,23 @@ from shared.domain.job_store import (
     NewJob,
     Stranded,
 )
+from shared.domain.lanes import DEFERRABLE_WINDOWS
 
 
 class RedisJobStore:
     """Implements ``JobStore``."""
 
-    def __init__(self, client: Client, retention_s: float = DEFAULT_RETENTION_S) -> None:
-        """``retention_s``: seconds a finished job and a finished batch are kept."""
+    def __init__(
+        self,
+        client: Client,
+        retention_s: float = DEFAULT_RETENTION_S,
+        longest_window_s: float = DEFERRABLE_WINDOWS[-1].seconds,
+    ) -> None:
+        """``retention_s``: seconds a finished job and a finished batch are kept.
+
+        ``longest_window_s``: seconds a message may wait; what was cancelled before it came is known for as long.
+        """
+        self._longest_window_s = longest_window_s
         self._server = RoundTrips(client)
         self._retention_ms = int(retention_s * 1000)
         self._admission = JobAdmission(self._server, self._retention_ms)
@@ -97,7 +108,10 @@ class RedisJobStore:
         if job is None or job.status.is_final:
             return job
         outcome = encode_outcome(Outcome(JobStatus.CANCELLED))
-        arguments = (job_id, outcome, self._retention_ms, FEED, *JOB_FIELDS)
+        arguments = (
+            *(job_id, outcome, self._retention_ms, FEED, job.spec.comes_at, self._longest_window_s),
+            *JOB_FIELDS,
+        )
         return job_from(await self._run(scripts.CANCEL, job.spec, arguments))
 
     async def note_reply(self, team: str, job_id: str, report: ReplyReport) -> None:
@@ -133,5 +147,6 @@ class RedisJobStore:
         """Give jobs whose publish was never confirmed."""
         return await self._admission.stranded(older_than_s, limit)
 
-    async def _run(self, script: scripts.Script, spec: JobSpec, arguments: Sequence[str | bytes | int]) -> Any:  # noqa: ANN401 - the reply has the script's type
-        return await self._server.run(ScriptCall(script, of_team(spec.team).of_job(spec.id, spec.batch_id), arguments))
+    async def _run(self, script: scripts.Script, spec: JobSpec, arguments: Sequence[Argument]) -> Any:  # noqa: ANN401 - the reply has the script's type
+        keys = of_team(spec.team).of_job(spec.id, spec.batch_id, spec.idempotency_key)
+        return await self._server.run(ScriptCall(script, keys, arguments))

@@ -12,6 +12,7 @@ from shared.adapters.redis.round_trips import RoundTrips, ScriptCall
 from shared.domain.job import EXPIRED, Job
 from shared.domain.job_store import DEFAULT_RETENTION_S
 from shared.domain.job_upkeep import LONG_OVERDUE_S, ExpiredJob
+from shared.domain.lanes import DEFERRABLE_WINDOWS
 
 AT_ONCE: Final = 200
 """Jobs that travel in one round trip."""
@@ -20,8 +21,14 @@ AT_ONCE: Final = 200
 class RedisJobUpkeep:
     """Implements ``JobUpkeep``."""
 
-    def __init__(self, client: Client, retention_s: float = DEFAULT_RETENTION_S) -> None:
-        """``retention_s``: as ``RedisJobStore`` has it."""
+    def __init__(
+        self,
+        client: Client,
+        retention_s: float = DEFAULT_RETENTION_S,
+        longest_window_s: float = DEFERRABLE_WINDOWS[-1].seconds,
+    ) -> None:
+        """``retention_s``, ``longest_window_s``: as ``RedisJobStore`` has them."""
+        self._longest_window_s = longest_window_s
         self._server = RoundTrips(client)
         self._retention_ms = int(retention_s * 1000)
 
@@ -89,6 +96,11 @@ class RedisJobUpkeep:
         return ended
 
     def _ending(self, team: str, job_id: str, job: Job | None, long_overdue_s: float) -> ScriptCall:
-        keys = of_team(team).of_job(job_id, None if job is None else job.spec.batch_id)
-        arguments = (job_id, encode_outcome(EXPIRED), self._retention_ms, FEED, long_overdue_s, *JOB_FIELDS)
+        of_it = of_team(team)
+        spec = None if job is None else job.spec
+        keys = of_it.of_job(job_id, *((spec.batch_id, spec.idempotency_key) if spec else (None,)))
+        arguments = (
+            *(job_id, encode_outcome(EXPIRED), self._retention_ms, FEED),
+            *(spec.comes_at if spec else 0, self._longest_window_s, long_overdue_s, *JOB_FIELDS),
+        )
         return ScriptCall(scripts.EXPIRE_JOB, keys, arguments)

@@ -139,11 +139,12 @@ class TeamKeys:
         """A string: what a job was charged at its admission."""
         return f"{self.prefix}receipt:{job_id}"
 
-    def of_job(self, job_id: str, batch_id: str | None) -> list[str]:
-        """The keys that every script about one job gets first, in the order that ``lua/prelude.lua`` documents."""
+    def of_job(self, job_id: str, batch_id: str | None, idempotency_key: str | None = None) -> list[str]:
+        """The keys that every script about one job gets, in the order that ``lua/prelude.lua`` documents."""
         keys = [self.job(job_id), self.index, self.accepted, self.expiring, self.backlog]
         keys += [self.deadlines, self.outbox, self.events]
-        return keys if batch_id is None else [*keys, self.batch(batch_id), self.batch_jobs(batch_id)]
+        keys += [] if batch_id is None else [self.batch(batch_id), self.batch_jobs(batch_id)]
+        return keys if idempotency_key is None else [*keys, self.idempotency(idempotency_key)]
 
 
 @lru_cache(maxsize=1024)

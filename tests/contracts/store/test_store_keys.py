@@ -29,7 +29,7 @@ from shared.domain.answer_cache import CachedAnswer, CacheKey
 from shared.domain.api_keys import ApiKey
 from shared.domain.circuit import Health
 from shared.domain.clock import SystemClock
-from shared.domain.job import Attribution, JobStatus, ReplyReport, ReplyStatus
+from shared.domain.job import Attribution, JobSpec, JobStatus, ReplyReport, ReplyStatus
 from shared.domain.job_store import JobFilter, NewJob
 from shared.domain.lanes import JobClass
 from shared.domain.rate_limit import CallEnd, Cost, Wish
@@ -68,6 +68,10 @@ async def server_client(private_server: StoreServer) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
+def with_a_key(spec: JobSpec) -> JobSpec:
+    return replace(spec, idempotency_key=spec.id)
+
+
 def counted(job: NewJob) -> NewJob:
     return replace(job, counted_in=JobClass("bulk"))
 
@@ -76,8 +80,8 @@ async def _do_everything(client: Redis) -> None:
     brief, store = RedisJobStore(client, retention_s=0.001), RedisJobStore(client)
     await brief.accept([new(a_spec(), outcome=SUCCESS)])  # for the others to sweep away
     await store.open_batch(a_batch())
-    run, released, cancelled, at_once = (a_spec(batch_id="batch_1") for _ in range(4))
-    alone, stranded = a_spec(), a_spec()
+    run, released, cancelled, at_once = (with_a_key(a_spec(batch_id="batch_1")) for _ in range(4))
+    alone, stranded = with_a_key(a_spec()), a_spec()
     await store.accept([counted(new(spec, key=spec.id)) for spec in (run, released, cancelled, alone)])
     await store.accept([new(run, key=run.id), new(a_spec(), key=run.id, digest="d2"), new(at_once, outcome=SUCCESS)])
     await store.accept([new(stranded)])

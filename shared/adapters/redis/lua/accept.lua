@@ -1,6 +1,6 @@
 -- Records a new job, unless it is there or its idempotency key was used before.
 --
--- KEYS     as in prelude.lua; then, only with a digest: the idempotency key (hash), as the last one
+-- KEYS     as in prelude.lua
 -- ARGV[1]  job id
 -- ARGV[2]  status: accepted, or a final one
 -- ARGV[3–6] the facts of the job (see prelude.lua)
@@ -8,12 +8,13 @@
 -- ARGV[8]  retention in milliseconds
 -- ARGV[9]  channel of the feed
 -- ARGV[10] the field of the team's backlog that the job counts in, or '' if it counts in none
--- ARGV[11] digest of the body, only with an idempotency key
+-- ARGV[11] milliseconds for which its batch is kept at least
+-- ARGV[12] digest of the body, only with an idempotency key
 -- Returns  {'new', id, status, backlog, notices}, or {'repeated' | 'conflict', id of the first job, '', backlog, {}};
 --          the backlog is the count of that field then, the notices are to be published
 
-local id, status, spec, priority, deadline, tell, payload, retention_ms, channel, counted_as, digest = unpack(ARGV)
-local idempotency = digest and KEYS[#KEYS]
+local id, status, spec, priority, deadline, tell, payload, retention_ms, channel, counted_as, batch_ms, digest = unpack(ARGV)
+local idempotency = idempotency_key()
 
 local function backlog()
   return counted_as ~= '' and redis.call('HGET', KEYS[5], counted_as) or '0'
@@ -33,7 +34,7 @@ end
 
 if idempotency then
   redis.call('HSET', idempotency, 'job', id, 'digest', digest)
-  redis.call('PEXPIRE', idempotency, retention_ms)
+  redis.call('PERSIST', idempotency) -- it stands for the job until that is forgotten
 end
 write_record(id, spec, priority, deadline, tell)
 if has_batch() then
@@ -41,7 +42,7 @@ if has_batch() then
   if redis.call('HDEL', KEYS[9], 'finished_at') == 1 then -- an upload that was cut, and closed so, goes on
     redis.call('HINCRBY', KEYS[9], 'reopened', 1)
   end
-  keep_batch(KEYS[9], KEYS[10], 2 * retention_ms)
+  keep_batch_longer(KEYS[9], KEYS[10], math.max(2 * retention_ms, tonumber(batch_ms)))
 end
 local notices = {}
 if status == 'accepted' then

@@ -5,11 +5,12 @@
 -- ARGV[2]  outcome (JSON)
 -- ARGV[3]  retention in milliseconds
 -- ARGV[4]  channel of the feed
--- ARGV[5]  seconds for which a job that runs is left to its worker
--- ARGV[6…] fields of the record
+-- ARGV[5]  up to when its message may be kept from running; ARGV[6] how long it may wait after that, in seconds
+-- ARGV[7]  seconds for which a job that runs is left to its worker
+-- ARGV[8…] fields of the record
 -- Returns  {1, notices to be published, the values of those fields}; or, if it was left as it is, {0}
 
-local id, outcome, retention_ms, channel, patience = unpack(ARGV)
+local id, outcome, retention_ms, channel, comes_at, waits_s, patience = unpack(ARGV)
 local status, deadline = redis.call('HGET', KEYS[1], 'status'), redis.call('ZSCORE', KEYS[6], id)
 if not deadline then
   return { 0 }
@@ -22,5 +23,6 @@ if overdue < 0 or (status == 'running' and overdue < tonumber(patience)) then
   return { 0 }
 end
 redis.call('HINCRBY', KEYS[1], 'fence', 1)
-local notices = end_job(id, 'expired', outcome, tonumber(retention_ms), channel)
-return { 1, notices, redis.call('HMGET', KEYS[1], unpack(ARGV, 6)) }
+local kept_ms = until_no_message_comes(comes_at, waits_s)
+local notices = end_job(id, 'expired', outcome, tonumber(retention_ms), channel, kept_ms)
+return { 1, notices, redis.call('HMGET', KEYS[1], unpack(ARGV, 8)) }

@@ -11,6 +11,7 @@
 --   KEYS[8] the team's events         (hash: how many webhook endpoints it has, the last sequence number)
 --   KEYS[9] the job's batch           (hash)                      only if it has a batch
 --   KEYS[10] the batch's jobs         (sorted set, all scores 0)  only if it has a batch
+--   the last: its idempotency key     (hash: job, digest)         only if it has one; then the number of keys is odd
 --
 -- What never changes of a job travels as four arguments, here called its facts: the specification (JSON), the
 -- priority, the deadline (or ''), and the mailboxes that its end is to be told to (words, or '').
@@ -32,6 +33,10 @@ end
 
 local function has_batch()
   return KEYS[10] ~= nil and redis.call('EXISTS', KEYS[9]) == 1
+end
+
+local function idempotency_key()
+  return #KEYS % 2 == 1 and KEYS[#KEYS] or nil
 end
 
 -- Takes up to `most` jobs whose retention is over out of the index. Returns how many.
@@ -103,6 +108,20 @@ local function keep_batch(batch, jobs, milliseconds)
   redis.call('PEXPIRE', jobs, milliseconds)
 end
 
+-- As keep_batch, for one that is not finished: it is never kept shorter than was said before.
+local function keep_batch_longer(batch, jobs, milliseconds)
+  for _, key in ipairs({ batch, jobs }) do
+    if redis.call('PTTL', key) < milliseconds then
+      redis.call('PEXPIRE', key, milliseconds)
+    end
+  end
+end
+
+-- Gives for how many milliseconds a job must be known that ends before its message comes, so that it never runs.
+local function until_no_message_comes(comes_at, waits_s)
+  return (math.max(0, comes_at - now_text()) + waits_s) * 1000
+end
+
 -- Stamps a closed batch whose jobs are all final, and sets how long the batch is kept. Returns its notices.
 local function settle_batch(batch, jobs, outbox, events, retention_ms)
   local id, is_open, total, succeeded, failed, cancelled, expired, finished_at, tell = unpack(redis.call('HMGET', batch,
@@ -116,7 +135,7 @@ local function settle_batch(batch, jobs, outbox, events, retention_ms)
     keep_batch(batch, jobs, retention_ms)
     return put_into_outbox(outbox, events, id, tell or '')
   end
-  keep_batch(batch, jobs, 2 * retention_ms)
+  keep_batch_longer(batch, jobs, 2 * retention_ms)
   return {}
 end
 
@@ -140,8 +159,9 @@ local function leave_backlog()
 end
 
 -- Gives a job its final status, counts it in its batch, starts its retention, and announces it. Returns the notices
--- that are to be published: what somebody must be told of is kept until the last attempt to tell may be over.
-local function end_job(id, status, outcome, retention_ms, channel)
+-- that are to be published: what somebody must be told of is kept until the last attempt to tell may be over. The
+-- record, and what its idempotency key stands for, are kept for `known_ms` at least, if that is given.
+local function end_job(id, status, outcome, retention_ms, channel, known_ms)
   local now = now_text()
   redis.call('HSET', KEYS[1], 'status', status, 'outcome', outcome, 'finished_at', now,
     'sequence', redis.call('HINCRBY', KEYS[8], 'sequence', 1))
@@ -151,7 +171,12 @@ local function end_job(id, status, outcome, retention_ms, channel)
   if #notices > 0 then
     retention_ms = math.max(retention_ms, TELLING_MS)
   end
-  redis.call('PEXPIRE', KEYS[1], retention_ms)
+  known_ms = string.format('%.0f', math.max(retention_ms, known_ms or 0))
+  redis.call('PEXPIRE', KEYS[1], known_ms)
+  local key = idempotency_key()
+  if key and redis.call('HGET', key, 'job') == id then
+    redis.call('PEXPIRE', key, known_ms)
+  end
   redis.call('ZREM', KEYS[3], id)
   redis.call('ZREM', KEYS[6], id)
   leave_backlog()

@@ -28,6 +28,6 @@ redis.call('ZADD', KEYS[3], now_text(), id)
 if has_batch() then
   redis.call('HINCRBY', KEYS[9], 'failed', -1)
   redis.call('HDEL', KEYS[9], 'finished_at', 'sequence')
-  keep_batch(KEYS[9], KEYS[10], 2 * tonumber(retention_ms))
+  keep_batch_longer(KEYS[9], KEYS[10], 2 * tonumber(retention_ms))
 end
 return 'accepted'
