@@ -20,11 +20,12 @@ from starlette.requests import Request
 from producer_api.authentication import Authentication
 from producer_api.backlog_admission import BacklogAdmission
 from producer_api.body import JSON_TYPES, read_body, require_content_type
-from producer_api.drafts import Arrival, Draft, Drafting
+from producer_api.drafts import Arrival, Draft, Drafting, idempotency_of
 from producer_api.filing import Filing
 from producer_api.gathering import Gathering
 from producer_api.metering import Metering
 from producer_api.parts import ApiParts
+from producer_api.withdrawals import Withdrawals
 from shared.domain.errors import (
     ForebayError,
     IdempotencyConflict,
@@ -61,6 +62,7 @@ class Admission:
         self._metering = Metering(parts.allowances, parts.clock)
         self._filing = Filing(parts.large)
         self._gathering = Gathering(self.admit_all)
+        self.withdrawals = Withdrawals(parts.store, self._metering.give_back, parts.clock, parts.emit)
         self._announcer = Announcer(parts.queue, parts.outbox)
         self._parts = parts
 
@@ -87,7 +89,29 @@ class Admission:
     async def admit_all(self, team: str, arrivals: Sequence[Arrival]) -> list[Admitted]:
         """Take several jobs of a team in, each by itself, in as few round trips as one takes; results in order."""
         drafts = [self._draft(arrival) for arrival in arrivals]
-        return await _for_the_good(drafts, partial(self._take_in, team))
+        admitted = await _for_the_good(drafts, partial(self._take_in, team))
+        return await self._unless_they_came_before(team, arrivals, admitted)
+
+    async def _unless_they_came_before(
+        self, team: str, arrivals: Sequence[Arrival], admitted: list[Admitted]
+    ) -> list[Admitted]:
+        """Give the first job for a repeat that would be refused by now: its deadline is over, or its model is gone."""
+
+        async def found(arrival: Arrival, refusal: Admitted) -> Admitted:
+            key = idempotency_of(arrival)
+            if key is None or not isinstance(refusal, InvalidInput):
+                return refusal
+            try:
+                first = await self._parts.store.earlier(team, key)
+                if first is None or first.acceptance is not Acceptance.REPEATED:
+                    return refusal
+                return await self._parts.store.get(team, first.job_id) or refusal
+            except StoreUnavailable as error:
+                return _not_accepted(error)
+
+        if not any(isinstance(result, InvalidInput) for result in admitted):
+            return admitted
+        return await asyncio.gather(*map(found, arrivals, admitted))
 
     async def _take_in(self, team: str, drafts: list[Draft]) -> list[Admitted]:
         try:
@@ -114,8 +138,12 @@ class Admission:
         return await _for_the_good(kept, partial(self._let_in, team))
 
     async def _let_in(self, team: str, drafts: list[Draft]) -> list[Admitted]:
-        accepted = await self._parts.store.accept([draft.new_job() for draft in drafts])
-        jobs = await asyncio.gather(*map(partial(self._recorded, team), drafts, accepted))
+        try:
+            accepted = await self._parts.store.accept([draft.new_job() for draft in drafts])
+            jobs = await asyncio.gather(*map(partial(self._recorded, team), drafts, accepted))
+        except StoreUnavailable:  # it may have recorded them, and only its answer is lost
+            self.withdrawals.add([draft.spec for draft in drafts if draft.idempotency is None])
+            raise
         published = await asyncio.gather(*map(self._publish, drafts, jobs, accepted))
         queued = await self._mark_queued(team, published)
         await self._tell([notice for found in accepted for notice in found.notices])
@@ -167,8 +195,10 @@ class Admission:
         try is another job, and this one, should the broker have its message after all, must not run beside it.
         """
         if draft.idempotency is None:
-            with suppress(StoreUnavailable):
+            try:
                 await self._parts.store.cancel(draft.spec.team, draft.spec.id)
+            except StoreUnavailable:
+                self.withdrawals.add([draft.spec])
 
     async def _mark_queued(self, team: str, jobs: Sequence[Admitted]) -> list[Admitted]:
         published = [job.spec for job in jobs if isinstance(job, Job) and job.status is JobStatus.ACCEPTED]

@@ -56,10 +56,12 @@ def create_app(parts: ApiParts) -> DescribedApi:
         results.start()
         if submissions is not None:
             submissions.start()
+        admission.withdrawals.start()
         yield
         if submissions is not None:
             await submissions.stop()
         await results.stop()
+        await admission.withdrawals.stop()
         await outlooks.close()
 
     app = DescribedApi(

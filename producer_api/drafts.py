@@ -150,7 +150,7 @@ class Drafting:
             request=request,
             request_json=_encode(request),
             cache_key=self._cache_key(spec, request),
-            idempotency=_idempotency(arrival),
+            idempotency=idempotency_of(arrival),
             traceparent=arrival.traceparent,
             job_class=spec.queue(now, self._windows).job_class,
             charge=charge,
@@ -232,7 +232,8 @@ def _encode(request: Json) -> bytes:
         raise InvalidInput("`request` is nested too deeply; at most 250 levels.", param="request") from None
 
 
-def _idempotency(arrival: Arrival) -> IdempotencyKey | None:
+def idempotency_of(arrival: Arrival) -> IdempotencyKey | None:
+    """Give what the store knows a submission by that may come again; None: it may not."""
     if arrival.idempotency_key is None:
         return None
     return IdempotencyKey(arrival.idempotency_key, hashlib.sha256(arrival.body).hexdigest())

@@ -38,6 +38,7 @@ from shared.domain.errors import BrokerUnavailable, StoreUnavailable
 from shared.domain.events import Event
 from shared.domain.fingerprint import cache_key
 from shared.domain.job import Job, JobSpec, JobStatus, Outcome
+from shared.domain.job_store import Accepted, NewJob
 from shared.domain.lanes import MAILBOXES, QueueName
 from shared.domain.routing import ClientKind, Deployment
 from shared.domain.tenants import DEFAULT_TEAM, Keyrings, Principal, Scope
@@ -108,10 +109,20 @@ class WatchedWorkQueue(StreamsWorkQueue):
 
 
 class WatchedJobStore(RedisJobStore):
-    """The real store; counts readings, and can be told that notes of confirmed publishes do not reach it."""
+    """The real store; counts readings, and can be told that notes of confirmed publishes do not reach it.
+
+    Or that its answers to new jobs are lost.
+    """
 
     loses_marks = False
+    loses_answers = False
     readings = 0
+
+    async def accept(self, jobs: Sequence[NewJob]) -> list[Accepted]:
+        accepted = await super().accept(jobs)
+        if self.loses_answers:
+            raise StoreUnavailable
+        return accepted
 
     async def get(self, team: str, job_id: str) -> Job | None:
         job = await super().get(team, job_id)
