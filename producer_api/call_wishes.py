@@ -15,6 +15,8 @@ from shared.wire.openai import Endpoint
 DEFAULT_TIMEOUT_S: Final = 600.0
 LONGEST_TIMEOUT_S: Final = 3_600.0
 LONGEST_LABEL: Final = 256
+LEAD_S: Final = 1.0
+"""Seconds before a client's own timeout at which it is answered."""
 
 PREFIX: Final = "x-forebay-"
 PRIORITY: Final = "x-forebay-priority"
@@ -24,6 +26,9 @@ PROJECT: Final = "x-forebay-project"
 FEATURE: Final = "x-forebay-feature"
 USER: Final = "x-forebay-user"
 TIMEOUT: Final = "x-forebay-timeout"
+CLIENTS_TIMEOUT: Final = "x-stainless-read-timeout"
+"""In which OpenAI's libraries tell the seconds after which they give up, and send the call again."""
+
 ALLOWED: Final = (PRIORITY, CACHE, PROJECT, FEATURE, USER, TIMEOUT)
 
 _LONGEST_QUOTE: Final = 40
@@ -54,7 +59,7 @@ class CallWish:
             attribution=AttributionWish(
                 project=_label(headers, PROJECT), feature=_label(headers, FEATURE), user=_label(headers, USER)
             ),
-            timeout_s=_timeout_s(headers.get(TIMEOUT)),
+            timeout_s=_timeout_s(headers),
         )
 
     def submission(self, endpoint: Endpoint, request: dict[str, object]) -> Submission:
@@ -110,9 +115,10 @@ def _label(headers: Mapping[str, str], name: str) -> str | None:
     return label
 
 
-def _timeout_s(value: str | None) -> float:
+def _timeout_s(headers: Mapping[str, str]) -> float:
+    value = headers.get(TIMEOUT)
     if value is None:
-        return DEFAULT_TIMEOUT_S
+        return _before(headers.get(CLIENTS_TIMEOUT))
     try:
         seconds = float(value) if value.strip()[-1:].isdigit() else parse_duration(value.strip())
     except ValueError:
@@ -124,6 +130,17 @@ def _timeout_s(value: str | None) -> float:
             param=TIMEOUT,
         )
     return seconds
+
+
+def _before(clients_timeout: str | None) -> float:
+    """Give a time that ends before the client's own: who gives up by himself learns of no job, and asks again."""
+    try:
+        seconds = float(clients_timeout or "")
+    except ValueError:
+        return DEFAULT_TIMEOUT_S
+    if not seconds > 0:
+        return DEFAULT_TIMEOUT_S
+    return min(seconds - min(LEAD_S, seconds / 10), LONGEST_TIMEOUT_S)
 
 
 def _decoded(value: str) -> str:

@@ -25,7 +25,7 @@ from shared.domain.errors import ForebayError, StreamBroken
 from shared.domain.job import Job, JobStatus
 from shared.wire.chunks import DONE, chunks
 
-AFTERWARDS_S: Final = 2.0
+AFTERWARDS_S: Final = 1.0
 """Seconds after a stream broke off in which its job's end may tell why."""
 
 

@@ -160,6 +160,16 @@ async def test_a_call_that_outlives_its_time_tells_its_job_which_goes_on(desk: D
     assert (await desk.provider.calls_of(text)) == {"begun": 1, "answered": 1}
 
 
+async def test_a_client_with_a_timeout_of_its_own_learns_of_its_job_before_that(desk: Desk) -> None:
+    await desk.provider.faults("hang")
+    impatient = desk.openai.with_options(timeout=2.0)
+    with pytest.raises(openai.InternalServerError) as late:
+        await impatient.chat.completions.create(model="sim", messages=ask("Be quick"))
+    assert (late.value.status_code, late.value.code) == (504, "timeout")
+    assert (await desk.provider.calls_of("Be quick"))["begun"] == 1
+    await desk.provider.release()
+
+
 async def test_a_job_that_somebody_cancels_ends_the_call(desk: Desk) -> None:
     await desk.provider.faults("hang")
     calling = asyncio.create_task(desk.openai.chat.completions.create(model="sim", messages=ask("Cancel me")))

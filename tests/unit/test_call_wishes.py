@@ -35,6 +35,17 @@ def test_a_timeout_is_seconds_or_a_duration(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
+    ("clients", "seconds"),
+    [("600", 599.0), ("600.0", 599.0), ("5", 4.5), ("1e9", 3_600.0), ("inf", 3_600.0)]
+    + [(text, DEFAULT_TIMEOUT_S) for text in ("nan", "0", "-1", "soon", "")],
+)
+def test_a_client_that_tells_its_own_timeout_is_answered_before_it(clients: str, seconds: float) -> None:
+    told = {"x-stainless-read-timeout": clients}
+    assert CallWish.of(told).timeout_s == seconds
+    assert CallWish.of(told | {"x-forebay-timeout": "30m"}).timeout_s == 1_800.0
+
+
+@pytest.mark.parametrize(
     ("name", "value", "said"),
     [
         ("x-forebay-timeout", "0", "at most 1h"),
