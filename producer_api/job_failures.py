@@ -29,6 +29,7 @@ TABLE: Final[Mapping[str, Shown]] = {
     errors.StreamBroken.code: Shown(502, _SERVER, "stream_broken"),
     errors.NoAttemptsLeft.code: Shown(503, _SERVER, "no_attempts_left"),
     errors.ProviderError.code: Shown(502, _SERVER, "provider_error"),
+    errors.RequestLost.code: Shown(500, _SERVER, "request_lost"),
     "worker_lost": Shown(500, _SERVER, "worker_lost"),
     "deadline_exceeded": Shown(504, _SERVER, "deadline_exceeded"),
 }

@@ -16,7 +16,7 @@ from shared.domain.lanes import JobClass, Mailbox
 from shared.domain.notices import Notice
 from tests.contracts.store.examples import SUCCESS, TEAM, a_batch, a_spec, claimed, finished, new, queued, seen
 
-NOW = SystemClock().now()
+now = SystemClock().now
 
 
 @pytest.fixture
@@ -26,15 +26,15 @@ def upkeep(client: Client) -> JobUpkeep:
 
 def overdue(team: str = TEAM, seconds: float = 1.0, **changes: object) -> JobSpec:
     """A job whose deadline was so many seconds ago."""
-    return replace(a_spec(team), created_at=NOW - 3600, deadline=NOW - seconds, **changes)  # type: ignore[arg-type]  # the tests name the fields
+    return replace(a_spec(team), created_at=now() - 3600, deadline=now() - seconds, **changes)  # type: ignore[arg-type]  # the tests name the fields
 
 
 async def test_whoever_does_not_run_expires_at_its_deadline(store: JobStore, upkeep: JobUpkeep) -> None:
     accepted, waiting = overdue(), await queued(store, overdue("another"))
-    scheduled = await queued(store, overdue(run_at=NOW - 9))
+    scheduled = await queued(store, overdue(run_at=now() - 9))
     retried = await queued(store, overdue())
     await store.release(retried, (await claimed(store, retried)).fence, ())
-    in_time = await queued(store, a_spec(deadline=NOW + 60))
+    in_time = await queued(store, a_spec(deadline=now() + 60))
     timeless = await queued(store, a_spec(deadline=None))
     await store.accept([new(accepted)])
     expired = await upkeep.expire(99)
@@ -103,7 +103,7 @@ async def test_a_job_of_which_only_the_deadline_is_left_is_forgotten(
 
 
 async def test_jobs_whose_deadline_is_near_are_found(store: JobStore, upkeep: JobUpkeep) -> None:
-    near, far, late = [await queued(store, a_spec(deadline=NOW + seconds)) for seconds in (50, 500, -5)]
+    near, far, late = [await queued(store, a_spec(deadline=now() + seconds)) for seconds in (50, 500, -5)]
     assert [job.spec for job in await upkeep.close_to_deadline(100.0, 9)] == [near]
     assert [job.spec for job in await upkeep.close_to_deadline(1000.0, 9)] == [near, far]
     assert [job.spec for job in await upkeep.close_to_deadline(1000.0, 1)] == [near]
