@@ -55,6 +55,7 @@ async def test_one_that_fails_has_one_place_until_it_answers_well() -> None:
 
 async def test_a_few_wait_for_a_quick_receiver_and_get_the_places_that_come_free() -> None:
     places = Places(1)
+    await answer(places, ONE, went_well=True)
     assert await places.take(ONE)
     waiting = [asyncio.create_task(places.take(ONE)) for _ in range(MOST_WAITING)]
     await settle()
@@ -78,6 +79,7 @@ async def test_a_few_wait_for_a_quick_receiver_and_get_the_places_that_come_free
 
 async def test_who_gives_up_in_the_moment_of_getting_a_place_leaves_it_to_the_next() -> None:
     places = Places(1)
+    await answer(places, ONE, went_well=True)
     assert await places.take(ONE)
     first, second = (asyncio.create_task(places.take(ONE)) for _ in range(2))
     await settle()
@@ -86,3 +88,21 @@ async def test_who_gives_up_in_the_moment_of_getting_a_place_leaves_it_to_the_ne
     first.cancel()
     await settle()
     assert await second
+
+
+async def test_nobody_waits_for_who_has_never_answered_nor_for_who_has_begun_to_hang(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("workers.couriers.webhook_places.LONGEST_WAIT_S", 0.01)
+    places = Places(1)
+    assert await places.take(ONE)
+    assert not await places.take(ONE)
+    with places.held(ONE) as it:
+        it.is_known(went_well=True, duration_s=0.1)
+    assert await places.take(ONE)
+    crowd = [asyncio.create_task(places.take(ONE)) for _ in range(3)]
+    assert await asyncio.gather(*crowd) == [False] * 3
+    late = asyncio.create_task(places.take(ONE))
+    await settle()
+    assert late.done(), "it does not even begin to wait"
+    assert not await late

@@ -40,10 +40,10 @@ class Receiver:
 
 @dataclass(slots=True)
 class _Desk:
-    """One receiver's places. ``is_quick``: it answered well and soon; ``is_failing``: it did not answer well."""
+    """One receiver's places. ``is_quick``: it answered soon, the last time; ``is_failing``: it did not answer well."""
 
     taken: int = 0
-    is_quick: bool = True
+    is_quick: bool = False
     is_failing: bool = False
     waiting: list[asyncio.Event] = field(default_factory=list)
 
@@ -89,6 +89,7 @@ class Places:
             async with asyncio.timeout(LONGEST_WAIT_S):
                 await turn.wait()
         except TimeoutError:
+            desk.is_quick = desk.is_quick and turn.is_set()  # or a crowd would wait for who has just begun to hang
             return turn.is_set()
         except asyncio.CancelledError:
             if turn.is_set():
