@@ -123,6 +123,32 @@ async def test_a_hop_that_finds_no_rung_has_it_made_again(restartable_rabbitmq: 
     await own.clean_up(lane)
 
 
+async def test_a_hop_that_cannot_be_sent_on_goes_back_and_is_another_processes(
+    restartable_rabbitmq: RestartableRabbitMQ, lane: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = RabbitMQTransport(restartable_rabbitmq.url)
+    failures = 0
+
+    async def fail(*_: object) -> None:
+        nonlocal failures
+        failures += 1
+        raise BrokerUnavailable
+
+    async with own.connected() as broken, own.connected() as worker:
+        await broken.declare([lane])
+        await broken.publish(QueueName(lane, STANDARD), Message(b"", "job_1"), delay_s=3)
+        monkeypatch.setattr(broken._publisher, "publish", fail)  # type: ignore[attr-defined]  # this suite knows whose it is
+        broken.intake(lane, DEFAULT_WEIGHTS, 10)
+
+        async def has_failed() -> bool:
+            return failures > 0
+
+        await eventually(has_failed)
+        await broken.close()
+        assert (await take_all(worker.intake(lane, DEFAULT_WEIGHTS, 10), 1))[0].message.job_id == "job_1"
+    await own.clean_up(lane)
+
+
 async def test_what_a_stranger_put_among_the_hops_is_a_dead_letter(
     queue: WorkQueue, channel: AbstractChannel, lane: str
 ) -> None:

@@ -28,6 +28,9 @@ from shared.domain.work_queue import Message
 _AT_ONCE: Final = 100
 """Hops that one process makes side by side: one sync of the broker's disk serves many."""
 
+_AFTER_TROUBLE_S: Final = 0.5
+"""Seconds that a hop is kept back after it could not be sent on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Leg:
@@ -95,7 +98,7 @@ class Delays:
                     await self._next_leg(delivery)
             await delivery.ack()
         except (BrokerUnavailable, ConfigurationError, Unroutable):
-            pass  # it goes back below, and comes again
+            await self._clock.sleep(_AFTER_TROUBLE_S)  # it goes back below, and comes again
         finally:
             await delivery.give_back()  # without effect once it is acknowledged
 
