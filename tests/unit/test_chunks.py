@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletionChunk
 
+from shared.wire.chat_chunks import ChatAnswerInParts
 from shared.wire.chunks import chunks
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
@@ -46,24 +47,24 @@ def without_nothing(value: Any) -> Any:  # noqa: ANN401 - any part of an answer
     return [without_nothing(part) for part in value] if isinstance(value, list) else value
 
 
-@pytest.mark.parametrize(
-    "choices",
+WHOLE = [
+    [choice(content="Aare.")],
+    [choice(content="")],
+    [choice(content="One."), choice("length", content="Two.")],
+    [choice("tool_calls", tool_calls=TOOL_CALLS)],
+    [choice("tool_calls", content="Let me see.", tool_calls=TOOL_CALLS, reasoning_content="Two cities.")],
+    [choice("content_filter", refusal="I would rather not.")],
+    [choice("function_call", function_call={"name": "weather", "arguments": "{}"})],
     [
-        [choice(content="Aare.")],
-        [choice(content="")],
-        [choice(content="One."), choice("length", content="Two.")],
-        [choice("tool_calls", tool_calls=TOOL_CALLS)],
-        [choice("tool_calls", content="Let me see.", tool_calls=TOOL_CALLS, reasoning_content="Two cities.")],
-        [choice("content_filter", refusal="I would rather not.")],
-        [choice("function_call", function_call={"name": "weather", "arguments": "{}"})],
-        [
-            {
-                **choice(content="Aare."),
-                "logprobs": {"content": [{"token": "Aare", "logprob": -0.1, "top_logprobs": []}]},
-            }
-        ],
+        {
+            **choice(content="Aare."),
+            "logprobs": {"content": [{"token": "Aare", "logprob": -0.1, "top_logprobs": []}]},
+        }
     ],
-)
+]
+
+
+@pytest.mark.parametrize("choices", WHOLE)
 def test_put_together_the_chunks_are_the_answer(choices: list[dict[str, Any]]) -> None:
     whole = response(*choices)
     got = put_together(whole)
@@ -72,6 +73,16 @@ def test_put_together_the_chunks_are_the_answer(choices: list[dict[str, Any]]) -
             call.pop("index")
             call["function"].pop("parsed_arguments", None)
     assert got == without_nothing(whole)
+
+
+@pytest.mark.parametrize("choices", WHOLE)
+def test_our_own_putting_together_undoes_the_cutting(choices: list[dict[str, Any]]) -> None:
+    whole = response(*choices)
+    parts = ChatAnswerInParts(len(choices))
+    for chunk in chunks(whole, include_usage=True):
+        parts.add(chunk)
+    assert parts.is_whole
+    assert without_nothing(parts.answer()) == without_nothing(whole)
 
 
 @given(text=st.text())
