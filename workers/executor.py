@@ -11,6 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Final
 
+from shared.domain.answer_streams import AnswerStreams, AnswerWriter
 from shared.domain.catalog import Lane
 from shared.domain.clock import Clock
 from shared.domain.errors import MalformedMessage, StoreUnavailable
@@ -24,8 +25,9 @@ from shared.domain.retry_budget import RetryBudget
 from shared.domain.routing import RoutingWish
 from shared.domain.work_queue import Delivery, WorkQueue
 from shared.wire.envelope import decode
+from workers.answer_stream import stream_of
 from workers.claims import Claims
-from workers.outcomes import failed, finished, succeeded
+from workers.outcomes import failed_by, finished, hopeless_outcome, succeeded
 from workers.quota_gate import LaneBlocked
 from workers.rests import LONGEST_REST_S
 from workers.settlement import Settlement
@@ -55,6 +57,7 @@ class ExecutorParts:
     emit: Emit
     settlement: Settlement
     announcer: Announcer
+    answer_streams: AnswerStreams
     windows: tuple[DeferrableWindow, ...] = DEFERRABLE_WINDOWS
 
 
@@ -118,23 +121,26 @@ class Executor:
             return await self._come_back_after(HELD_RECHECK_S, delivery, spec)
         self._in_hand[spec.id] = envelope
         try:
-            return await self._claim_and_run(delivery, envelope, lane)
+            async with stream_of(spec, self._parts.answer_streams) as stream:
+                return await self._claim_and_run(delivery, envelope, lane, stream)
         finally:
             del self._in_hand[spec.id]
 
-    async def _claim_and_run(self, delivery: Delivery, envelope: Envelope, lane: Lane) -> Verdict:
+    async def _claim_and_run(self, delivery: Delivery, envelope: Envelope, lane: Lane, stream: AnswerWriter) -> Verdict:
         claim = await self._claims.claim(envelope.spec)
         if claim.result is ClaimResult.HELD:
             return await self._come_back_after(HELD_RECHECK_S, delivery, envelope.spec)
         if claim.result is ClaimResult.FINISHED:
+            await stream.close()
             return await self._do_what_is_left(delivery, envelope)
+        job_class, earlier = delivery.queue.job_class, claim.attempts
         return await self._run(
-            delivery, Task(envelope, lane, delivery.queue.job_class, claim.fence, earlier=claim.attempts), claim
+            delivery, Task(envelope, lane, job_class, claim.fence, earlier=earlier, stream=stream), claim
         )
 
     async def _run(self, delivery: Delivery, task: Task, claim: Claim) -> Verdict:
         spec = task.envelope.spec
-        hopeless = self._hopeless(task, claim)
+        hopeless = hopeless_outcome(task, claim, self._parts.clock.now())
         if hopeless is not None:
             return await self._end(delivery, task, claim, hopeless)
         if not claim.attempts:
@@ -153,7 +159,7 @@ class Executor:
             if _is_being_stopped():
                 await asyncio.shield(self._give_back(delivery, task, claim))
                 raise
-            return await self._after_broken_call(delivery, spec)
+            return await self._after_broken_call(delivery, task)
         except StoreUnavailable:
             await self._claims.release(task.envelope.spec, claim, task.attempts)
             raise
@@ -161,24 +167,17 @@ class Executor:
             del self._calls[spec.id]
         return await self._end(delivery, task, claim, succeeded(answer))
 
-    def _hopeless(self, task: Task, claim: Claim) -> Outcome | None:
-        """Give the outcome of a job that it makes no sense to run."""
-        if claim.lost >= task.lane.retry.max_lost:
-            return failed("worker_lost", f"{claim.lost} workers were lost while they ran this job")
-        deadline = task.envelope.spec.deadline
-        if deadline is not None and deadline <= self._parts.clock.now():
-            return EXPIRED
-        return None
-
     async def _within_deadline(self, call: asyncio.Task[Answer], deadline: float | None) -> Answer:
         async with asyncio.timeout(None if deadline is None else deadline - self._parts.clock.now()):
             return await call
 
-    async def _after_broken_call(self, delivery: Delivery, spec: JobSpec) -> Verdict:
+    async def _after_broken_call(self, delivery: Delivery, task: Task) -> Verdict:
         """The job was cancelled, and is final already; if it is not, a library has cancelled its own call."""
+        spec = task.envelope.spec
         job = await self._parts.store.get(spec.team, spec.id)
         if job is not None and not job.status.is_final:
             raise CallBroken
+        await task.stream.close()
         await delivery.ack()
         return Verdict()
 
@@ -193,7 +192,7 @@ class Executor:
             uniform=random.uniform,
         )
         if isinstance(decision, GiveUp):
-            return await self._end(delivery, task, claim, failed(error.code, error.message))
+            return await self._end(delivery, task, claim, failed_by(error))
         affordable_s = self._budgets[task.lane.name].delay_s(self._parts.clock.monotonic())
         delay_s = max(decision.delay_s, min(affordable_s, LONGEST_REST_S))
         deadline = task.envelope.spec.deadline
@@ -231,6 +230,7 @@ class Executor:
             self._parts.emit(ClaimLost(spec.id, claim.fence))
             await delivery.ack()
             return Verdict()
+        await task.stream.close()
         await self._parts.settlement.settle(spec, outcome)
         if outcome.status is JobStatus.FAILED:
             await self._bury(delivery, outcome)

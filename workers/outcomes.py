@@ -1,7 +1,11 @@
 """What becomes of a job, in the words that its client reads."""
 
+from dataclasses import replace
+
+from shared.domain.errors import ProviderError, StreamBroken
 from shared.domain.events import JobFinished
-from shared.domain.job import JobError, JobStatus, Outcome
+from shared.domain.job import EXPIRED, JobError, JobStatus, Outcome
+from shared.domain.job_store import Claim
 from workers.task import Answer, Task
 
 
@@ -20,6 +24,23 @@ def succeeded(answer: Answer) -> Outcome:
 def failed(code: str, message: str) -> Outcome:
     """Give the outcome of a job that nobody could answer."""
     return Outcome(JobStatus.FAILED, error=JobError(message, "provider_error", code))
+
+
+def hopeless_outcome(task: Task, claim: Claim, now: float) -> Outcome | None:
+    """Give the outcome of a job that it makes no sense to run."""
+    if claim.lost >= task.lane.retry.max_lost:
+        return failed("worker_lost", f"{claim.lost} workers were lost while they ran this job")
+    deadline = task.envelope.spec.deadline
+    return EXPIRED if deadline is not None and deadline <= now else None
+
+
+def failed_by(error: ProviderError) -> Outcome:
+    """Give the outcome of a job whose last call failed so; what an answer used that broke off is paid for."""
+    outcome = failed(error.code, error.message)
+    spent = error.spent if isinstance(error, StreamBroken) else None
+    if spent is None:
+        return outcome
+    return replace(outcome, usage=spent.usage, cost_usd=spent.cost_usd, served_by=spent.served_by)
 
 
 def finished(task: Task, outcome: Outcome, now: float) -> JobFinished:

@@ -3,14 +3,9 @@
 An error of a provider passes up through all of them as a ``ProviderError``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from shared.domain.answer_cache import AnswerCache
-from shared.domain.clock import Clock
-from shared.domain.events import Emit
-from shared.domain.files import Files
-from shared.domain.providers import ProviderClient
-from shared.domain.routing import ClientKind
 from workers.stages.capacity import Capacity
 from workers.stages.exact_cache import ExactCache
 from workers.stages.fallbacks import Fallbacks
@@ -20,21 +15,15 @@ from workers.task import Answer, Proceed, Stage, Task
 
 
 def stages(
-    cache: AnswerCache,
-    fallbacks: Fallbacks,
-    capacity: Capacity,
-    clients: Mapping[ClientKind, ProviderClient],
-    clock: Clock,
-    emit: Emit,
-    files: Files | None = None,
+    request: RequestFile, cache: AnswerCache, fallbacks: Fallbacks, capacity: Capacity, call: ProviderCall
 ) -> tuple[Stage, ...]:
     """Give the stages in the order a request meets them."""
     return (
-        RequestFile(files, emit),  # a large request is read from its file
+        request,  # a large request is read from its file
         ExactCache(cache),  # an earlier answer may serve; a new good one is kept
         fallbacks,  # one deployment after the other, one model after the other, until somebody answers
         capacity,  # a deployment is decided on, within the providers' limits; the lane waits here, not at the provider
-        ProviderCall(clients, clock, emit),  # it is called once; the attempt, usage and cost are noted
+        call,  # it is called once, pieces go to who waits; the attempt, usage and cost are noted
     )
 
 

@@ -6,12 +6,14 @@ from decimal import Decimal
 from typing import Protocol, Self
 
 from shared.domain.answer_cache import CacheResult
+from shared.domain.answer_streams import AnswerWriter
 from shared.domain.catalog import Lane
 from shared.domain.errors import ProviderError
 from shared.domain.job import Attempt, Envelope, Json
 from shared.domain.lanes import JobClass
 from shared.domain.routing import Deployment
 from shared.domain.usage import Usage
+from workers.answer_stream import NOBODY_READS
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class Task:
     deployment: where it is to be called, once that is decided; is_probe: to find out whether that is back.
     earlier: the attempts of earlier runs of this job.
     attempts: those of this run, in the order they ended; the stage that calls providers appends to it.
+    stream: where the pieces of its answer go, if it is one that streams.
     """
 
     envelope: Envelope
@@ -37,6 +40,7 @@ class Task:
     is_probe: bool = False
     earlier: tuple[Attempt, ...] = ()
     attempts: list[Attempt] = field(default_factory=list)
+    stream: AnswerWriter = NOBODY_READS
 
     def among(self, lane: Lane, candidates: tuple[Deployment, ...], *, has_alternative: bool) -> Self:
         """Give this task, to be called on one of the ``candidates``."""

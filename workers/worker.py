@@ -24,6 +24,7 @@ from shared.domain.notices import Announcer, Outbox
 from shared.domain.providers import ProviderClient
 from shared.domain.reservations import RateLimits
 from shared.domain.routing import ClientKind
+from shared.domain.token_estimate import TokenEstimator
 from shared.domain.turns import Turns
 from shared.domain.work_queue import WorkQueue
 from workers.call_ends import CallEnds
@@ -38,6 +39,8 @@ from workers.room import Room
 from workers.settlement import Settlement
 from workers.stages.capacity import Capacity, LimitParts
 from workers.stages.fallbacks import Fallbacks
+from workers.stages.provider_call import ProviderCall
+from workers.stages.request_file import RequestFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +94,18 @@ class Worker:
         self._rooms = {name: Room(options.slots, options.shares.interactive_reserve) for name in catalog.lanes}
         ends = CallEnds(parts.limits, clock, emit)
         gates = {name: QuotaGate(parts.limits, Turns(options.weights), ends) for name in catalog.lanes}
-        capacity = Capacity(LimitParts(gates, self._rooms, options.shares, clock, ends))
+        estimator = TokenEstimator()
+        capacity = Capacity(LimitParts(gates, self._rooms, options.shares, clock, ends, estimator))
+        call = ProviderCall(parts.clients, estimator, clock, emit)
         self._executor = Executor(
             ExecutorParts(
                 *(self.name, parts.store, parts.leases, parts.queue, clock, emit),
                 Settlement(parts.allowances),
                 Announcer(parts.queue, parts.outbox),
+                parts.answer_streams,
                 options.windows,
             ),
-            assemble(stages(parts.cache, Fallbacks(catalog, emit), capacity, parts.clients, clock, emit, parts.files)),
+            assemble(stages(RequestFile(parts.files, emit), parts.cache, Fallbacks(catalog, emit), capacity, call)),
         )
 
     async def run(self, stop: asyncio.Event, on_ready: Callable[[], None] = lambda: None) -> None:

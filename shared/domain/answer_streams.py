@@ -20,7 +20,7 @@ class AnswerWriter(Protocol):
         ...
 
     async def close(self) -> None:
-        """Say that no piece will follow."""
+        """Say that no piece will follow, and that the job's end is in the store."""
         ...
 
 
@@ -29,6 +29,9 @@ class AnswerReader(Protocol):
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """Yield the pieces, each as it comes, and end when the writer has closed.
+
+        Then the job has ended, well or not, and who reads looks at it. There may have been no piece: its answer came from
+        a cache, or whole, or it failed before the first one.
 
         Raises:
             StreamBroken: a piece was lost, or the writer is gone.
@@ -40,9 +43,12 @@ class AnswerStreams(Protocol):
     """All streams of a process."""
 
     def writer(self, job_id: str) -> AbstractAsyncContextManager[AnswerWriter]:
-        """Begin to write a job's stream."""
+        """Begin to write a job's stream. To leave it without ``close`` breaks it, if a piece was sent; else it is unheard."""
         ...
 
     def reader(self, job_id: str) -> AbstractAsyncContextManager[AnswerReader]:
-        """Begin to read a job's stream; to be entered before the job is published. Raises ``StoreUnavailable``."""
+        """Begin to read a job's stream; to be entered before the job is published. Raises ``StoreUnavailable``.
+
+        One reader a job. To leave it tells the writer that nobody reads any more.
+        """
         ...

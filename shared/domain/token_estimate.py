@@ -7,6 +7,7 @@ bound, the longest answer of late.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, Final
 
 from shared.domain.rate_limit import Cost
@@ -34,6 +35,9 @@ FADING: Final = 0.995
 _NOT_READ_AS_TEXT: Final = frozenset({"image_url", "data", "file_data"})
 """Parts of a message whose length says nothing of their tokens: pictures, sound and files."""
 
+_NOT_SPOKEN: Final = frozenset({"role"})
+"""Parts of an answer that no model writes."""
+
 
 @dataclass(slots=True)
 class _Learned:
@@ -59,6 +63,14 @@ class TokenEstimator:
         choices = request.get("n")
         answers = min(choices, MOST_ANSWERS) if isinstance(choices, int) and choices > 0 else 1
         return Cost(1.0, inputs, output * answers)
+
+    def usage(self, lane: str, request: Mapping[str, Any], answer: Mapping[str, Any]) -> Usage:
+        """Estimate what a chat answer used that the provider did not count, because it broke off."""
+        ratio = self._learned.get(lane, _Learned()).ratio
+        messages = [choice.get("message") or {} for choice in answer.get("choices") or ()]
+        spoken = ({name: said for name, said in message.items() if name not in _NOT_SPOKEN} for message in messages)
+        written = sum(len(text) for message in spoken for text in _texts(message))
+        return Usage(ceil(characters(request) / ratio), ceil(written / ratio))
 
     def learn(self, lane: str, request: Mapping[str, Any], usage: Usage) -> None:
         """Take the provider's counts of a call into account."""

@@ -83,6 +83,7 @@ async def test_a_call_that_a_library_cancels_by_itself_loses_no_job(rig: Rig) ->
         *("worker-1", parts.store, parts.leases, parts.queue, rig.clock, rig.events.append),
         Settlement(parts.allowances),
         Announcer(parts.queue, parts.outbox),
+        parts.answer_streams,
     )
     spec = await rig.submit("Hung up")
     delivery = await rig.take()

@@ -77,7 +77,7 @@ async def test_a_call_through_litellm_gives_an_openai_answer(
 
 @pytest.mark.parametrize("asks_for_usage", [True, False])
 async def test_a_stream_through_litellm_gives_openais_chunks_and_the_whole_answer(
-    client: LiteLLMClient, provider: SimulatedProvider, asks_for_usage: bool
+    client: LiteLLMClient, provider: SimulatedProvider, *, asks_for_usage: bool
 ) -> None:
     chunks: list[dict[str, Any]] = []
 

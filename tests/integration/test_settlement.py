@@ -51,6 +51,17 @@ async def test_an_answered_job_costs_what_the_provider_counted(rig: Rig) -> None
     assert await left(rig) == pytest.approx(ESTIMATE - outcome.usage.total_tokens, abs=2)
 
 
+async def test_a_job_whose_stream_broke_costs_what_came(rig: Rig) -> None:
+    await rig.provider.faults("cut_stream", at_byte=700, count=1)
+    spec = await charged(rig, "hello", streams=True)
+    await run(rig)
+    outcome = (await rig.job(spec)).outcome
+    assert outcome is not None
+    assert outcome.usage is not None
+    assert 0 < outcome.usage.output_tokens < outcome.usage.total_tokens
+    assert await left(rig) == pytest.approx(ESTIMATE - outcome.usage.total_tokens, abs=2)
+
+
 async def test_a_job_that_failed_costs_no_tokens(rig: Rig) -> None:
     await rig.provider.faults("status", status=400, count=1)
     spec = await charged(rig, "hello")

@@ -1,6 +1,6 @@
 """One lane with real parts around it: the store and the streams of a real server, a simulated provider."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -32,6 +32,7 @@ from shared.domain.lanes import DEFAULT_WEIGHTS, MAILBOXES, Priority
 from shared.domain.notices import Announcer
 from shared.domain.retry import RetryPolicy
 from shared.domain.routing import ClientKind, Deployment
+from shared.domain.token_estimate import TokenEstimator
 from shared.domain.turns import Turns
 from shared.domain.usage import Price
 from shared.domain.work_queue import Delivery, Intake, Message
@@ -45,6 +46,8 @@ from workers.room import Room
 from workers.settlement import Settlement
 from workers.stages.capacity import Capacity, LimitParts
 from workers.stages.fallbacks import Fallbacks
+from workers.stages.provider_call import ProviderCall
+from workers.stages.request_file import RequestFile
 from workers.worker import WorkerParts
 
 TEAM = "default"
@@ -73,7 +76,9 @@ class Rig:
         ends = CallEnds(parts.limits, self.clock, emit)
         gates = {name: QuotaGate(parts.limits, Turns(DEFAULT_WEIGHTS), ends) for name in self.catalog.lanes}
         rooms = {name: Room(8) for name in self.catalog.lanes}
-        capacity = Capacity(LimitParts(gates, rooms, ClassShares(), self.clock, ends))
+        estimator = TokenEstimator()
+        capacity = Capacity(LimitParts(gates, rooms, ClassShares(), self.clock, ends, estimator))
+        call = ProviderCall(parts.clients, estimator, self.clock, emit)
         return Executor(
             ExecutorParts(
                 worker,
@@ -84,17 +89,19 @@ class Rig:
                 self.events.append,
                 Settlement(parts.allowances),
                 Announcer(parts.queue, parts.outbox),
+                parts.answer_streams,
             ),
             assemble(
-                stages(
-                    *(parts.cache, Fallbacks(self.catalog, emit), capacity, parts.clients, self.clock, emit),
-                    files=parts.files,
-                )
+                stages(RequestFile(parts.files, emit), parts.cache, Fallbacks(self.catalog, emit), capacity, call)
             ),
         )
 
     async def submit(self, text: str, **changes: object) -> JobSpec:
         """Accept and publish a job that asks ``text``; ``changes`` are to its specification."""
+        return await self.submit_with({}, text, **changes)
+
+    async def submit_with(self, more: Mapping[str, object], text: str, **changes: object) -> JobSpec:
+        """As ``submit``, with ``more`` in the request."""
         spec = JobSpec(
             id=new_id("job", self.clock.now()),
             team=TEAM,
@@ -105,7 +112,12 @@ class Rig:
             created_at=self.clock.now(),
         )
         spec = replace(spec, **changes)  # type: ignore[arg-type]  # the tests name the fields
-        request = {"model": self.lane.name, "messages": [{"role": "user", "content": text}], "max_tokens": 8}
+        request: dict[str, object] = {
+            "model": self.lane.name,
+            "messages": [{"role": "user", "content": text}],
+            "max_tokens": 8,
+        }
+        request |= more
         body = encode(Envelope(spec, request))
         await self.parts.store.accept([NewJob(spec, body)])
         await self.parts.queue.publish(spec.queue(self.clock.now()), Message(body, spec.id))

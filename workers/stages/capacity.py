@@ -9,7 +9,7 @@ from typing import Final
 from shared.domain.circuit import Health
 from shared.domain.class_shares import ClassShares, Restraint
 from shared.domain.clock import Clock
-from shared.domain.errors import ProviderError, RateLimited
+from shared.domain.errors import ProviderError, RateLimited, StreamBroken
 from shared.domain.lanes import JobClass
 from shared.domain.rate_limit import CallEnd, Cost, Wish
 from shared.domain.reservations import Candidates, Reservation
@@ -113,7 +113,13 @@ class Capacity:
 
 
 def _taken_in_vain(reservation: Reservation, error: BaseException) -> Cost:
-    """What a failed call took: by our knowledge its request and its input, by a cancelled one all that was estimated."""
+    """What a failed call took.
+
+    By our knowledge its request and its input, and what came of an answer that broke off; one that was cancelled took all
+    that was estimated.
+    """
+    if isinstance(error, StreamBroken) and error.spent is not None:
+        return Cost(1.0, error.spent.usage.input_tokens, error.spent.usage.output_tokens)
     if isinstance(error, ProviderError):
         return Cost(1.0, reservation.cost.input_tokens)
     return reservation.cost

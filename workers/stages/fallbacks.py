@@ -3,7 +3,14 @@
 from typing import Final
 
 from shared.domain.catalog import Catalog, FailureKind, Lane
-from shared.domain.errors import ContentRefused, ContextWindowExceeded, NoAttemptsLeft, ProviderError, RateLimited
+from shared.domain.errors import (
+    ContentRefused,
+    ContextWindowExceeded,
+    NoAttemptsLeft,
+    ProviderError,
+    RateLimited,
+    StreamBroken,
+)
 from shared.domain.events import Emit, FellBack
 from shared.domain.job import Attempt
 from shared.domain.routing import Deployment
@@ -29,7 +36,8 @@ class Fallbacks:
         """Give the first answer.
 
         Raises:
-            NobodyAnswered: all have failed or were left out, and one of them at least was called.
+            NobodyAnswered: all have failed or were left out, and one of them at least was called; or an answer broke off
+                after its first pieces were passed on.
             LaneBlocked: nobody was called, because nothing is let through for a while.
         """
         walk = _Walk(task, self._catalog)
@@ -37,6 +45,8 @@ class Fallbacks:
         while True:
             try:
                 return await _call_some_of(lane, walk, proceed)
+            except StreamBroken as error:  # half an answer was shown, so nobody may begin another one
+                raise NobodyAnswered(error, may_come_back=False) from None
             except ProviderError as error:
                 walk.failed(lane, error)
                 following, reason = walk.after(lane, error), error.code

@@ -1,14 +1,17 @@
 """The innermost stage: one call of one deployment."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 from shared.domain.answer_cache import CacheResult
 from shared.domain.clock import Clock
-from shared.domain.errors import ProviderError
+from shared.domain.errors import ProviderError, StreamBroken
 from shared.domain.events import AttemptEnded, Emit
 from shared.domain.job import Attempt
-from shared.domain.providers import ProviderAnswer, ProviderClient
+from shared.domain.providers import ProviderAnswer, ProviderClient, Spent
 from shared.domain.routing import ClientKind, Deployment
+from shared.domain.token_estimate import TokenEstimator
+from shared.domain.usage import Usage
 from workers.task import Answer, Proceed, Task
 
 SUCCEEDED = "succeeded"
@@ -17,27 +20,47 @@ SUCCEEDED = "succeeded"
 class ProviderCall:
     """Calls the deployment that was decided on, once, and notes the attempt."""
 
-    def __init__(self, clients: Mapping[ClientKind, ProviderClient], clock: Clock, emit: Emit) -> None:
-        """``clients``: who speaks to the deployments of each kind."""
+    def __init__(
+        self, clients: Mapping[ClientKind, ProviderClient], estimator: TokenEstimator, clock: Clock, emit: Emit
+    ) -> None:
+        """``clients``: who speaks to the deployments of each kind; ``estimator`` counts where a provider did not."""
         self._clients = clients
+        self._estimator = estimator
         self._clock = clock
         self._emit = emit
 
     async def __call__(self, task: Task, proceed: Proceed) -> Answer:  # noqa: ARG002 - nothing comes after this stage
-        """Call; raises ``ProviderError``, with the attempt noted in ``task.attempts``."""
+        """Call, and pass the pieces on if the job streams; the attempt is noted in ``task.attempts``.
+
+        Raises:
+            StreamBroken: pieces were passed on, and then it failed; with what that used and cost in ``spent``.
+            ProviderError: it failed.
+        """
         deployment = task.deployment
         if deployment is None:
             raise LookupError("no stage decided on a deployment")
         started_at = self._clock.now()
         try:
-            answer = await self._clients[deployment.client].call(
-                deployment, task.envelope.spec.endpoint, task.envelope.request
-            )
+            answer = await self._answer(task, deployment)
         except ProviderError as error:
             self._note(task, deployment, started_at, error.code, error.message)
-            raise
+            raise self._with_what_was_spent(error, task, deployment) from None
         self._note(task, deployment, started_at, SUCCEEDED)
         return _priced(answer, deployment, task)
+
+    async def _answer(self, task: Task, deployment: Deployment) -> ProviderAnswer:
+        client, spec, request = self._clients[deployment.client], task.envelope.spec, task.envelope.request
+        if spec.streams:
+            return await client.stream(deployment, spec.endpoint, request, task.stream.send)
+        return await client.call(deployment, spec.endpoint, request)
+
+    def _with_what_was_spent(self, error: ProviderError, task: Task, deployment: Deployment) -> ProviderError:
+        if not isinstance(error, StreamBroken) or error.partial is None:
+            return error
+        partial = error.partial
+        usage = partial.usage or self._estimator.usage(task.lane.name, task.envelope.request, partial.body)
+        spent = Spent(usage, _cost(deployment, usage), deployment.id)
+        return StreamBroken(error.message, status=error.status, partial=partial, spent=spent)
 
     def _note(
         self, task: Task, deployment: Deployment, started_at: float, outcome: str, message: str | None = None
@@ -53,7 +76,11 @@ def _priced(answer: ProviderAnswer, deployment: Deployment, task: Task) -> Answe
         response=answer.body,
         served_by=deployment.id,
         usage=answer.usage,
-        cost_usd=deployment.price.cost(answer.usage) if deployment.price and answer.usage else None,
+        cost_usd=_cost(deployment, answer.usage),
         cache=CacheResult.MISS if task.envelope.spec.cache.mode.stores else CacheResult.OFF,
         rate_limit_headers=answer.rate_limit_headers,
     )
+
+
+def _cost(deployment: Deployment, usage: Usage | None) -> Decimal | None:
+    return deployment.price.cost(usage) if deployment.price and usage else None
