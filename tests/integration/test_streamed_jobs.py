@@ -22,7 +22,7 @@ from shared.domain.usage import Usage
 from tests.integration.worker_rig import TEAM, Rig, worker_rig
 
 NO_BACKOFF = RetryPolicy(max_attempts=3, base_s=0)
-QUICK = StreamPatience(look_s=0.1)
+QUICK = StreamPatience(look_s=0.5)
 LONG = {"max_tokens": 200}
 _GENEROUSLY_S = 20.0
 

@@ -11,7 +11,9 @@ import pytest
 from shared.adapters.redis.connection import connect
 from shared.adapters.redis.worker_leases import RedisWorkerLeases
 from shared.domain.answer_cache import CacheMode, CachePolicy
+from shared.domain.errors import StreamBroken
 from shared.domain.events import ArrivalCrashed, Event, JobRetried, LanePaused, RoleStopped, ServerBack, ServerLost
+from shared.domain.ids import new_id
 from shared.domain.job import JobSpec, JobStatus
 from shared.domain.lanes import DEFAULT_WEIGHTS, Priority
 from shared.domain.retry import RetryPolicy
@@ -75,6 +77,32 @@ async def test_running_jobs_are_ended_before_the_worker_stops(rig: Rig) -> None:
     async with working(rig):
         await rig.provider.wait_for(in_flight=1)
     assert (await rig.job(spec)).status is JobStatus.SUCCEEDED
+
+
+async def test_a_stream_ends_within_the_grace_of_a_worker_told_to_stop(rig: Rig) -> None:
+    await rig.provider.faults("latency", seconds=0.5)
+    job_id = new_id("job", rig.clock.now())
+    async with rig.parts.answer_streams.reader(job_id) as reader:
+        pieces = aiter(reader)
+        async with working(rig):
+            spec = await rig.submit("Almost said", id=job_id, streams=True)
+            await anext(pieces)
+        assert [piece async for piece in pieces]
+    assert (await rig.job(spec)).status is JobStatus.SUCCEEDED
+
+
+async def test_a_stream_that_outlives_the_grace_is_broken_and_its_job_given_back(rig: Rig) -> None:
+    await rig.provider.faults("latency", seconds=30)
+    job_id = new_id("job", rig.clock.now())
+    async with rig.parts.answer_streams.reader(job_id) as reader:
+        pieces = aiter(reader)
+        async with working(rig, grace_s=0):
+            spec = await rig.submit_with({"max_tokens": 200}, "Too long", id=job_id, streams=True)
+            await anext(pieces)
+        with pytest.raises(StreamBroken):
+            [piece async for piece in pieces]
+    assert (await rig.job(spec)).status is JobStatus.QUEUED
+    assert await rig.waiting(spec) == 1
 
 
 async def test_what_outlives_the_grace_is_given_back(rig: Rig) -> None:

@@ -45,6 +45,7 @@ class RedisAnswerStreams:
     async def writer(self, job_id: str) -> AsyncIterator[AnswerWriter]:
         """Begin to write, as ``AnswerStreams.writer``. To leave without ``close`` breaks the stream, if it has begun."""
         self._start()
+        await self._channels.heard()  # else the first reader's credit would come to nobody
         name = writer_name(self._process, next(self._numbers))
         writer = self._writers[name] = PieceWriter(
             job_id, name, self._patience, self._publisher.let_speak, knows_receivers=self._knows_receivers

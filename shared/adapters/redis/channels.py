@@ -43,6 +43,7 @@ class Channels:
         self._ears: dict[str, list[Hear]] = {}
         self._unconfirmed: dict[str, list[asyncio.Future[None]]] = {}
         self._orders: asyncio.Queue[tuple[str, str]] | None = None
+        self._is_heard = asyncio.Event()
         self._task = EnduringTask("answer channels", self._run, clock, emit)
 
     def start(self) -> None:
@@ -52,6 +53,12 @@ class Channels:
     async def close(self) -> None:
         """End the connection."""
         await self._task.stop()
+
+    async def heard(self) -> None:
+        """Wait until the server has confirmed anything since it was connected, or for as long as that may take."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SUBSCRIBE_DEADLINE_S):
+                await self._is_heard.wait()
 
     def hear_soon(self, channel: str, hear: Hear) -> None:
         """Subscribe without waiting for the confirmation. ``hear`` gets each message, and must neither wait nor raise."""
@@ -97,6 +104,7 @@ class Channels:
                     await self._use(line)
                 finally:
                     self._orders = None
+                    self._is_heard.clear()
                     await line.disconnect(nowait=True)
             await self._clock.sleep(RECONNECT_S)
 
@@ -153,6 +161,7 @@ class Channels:
                 for hear in self._ears.get(reply[1].decode(), ()):
                     hear(reply[2])
             case b"subscribe":
+                self._is_heard.set()
                 for confirmed in self._unconfirmed.pop(reply[1].decode(), ()):
                     if not confirmed.done():
                         confirmed.set_result(None)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, Protocol
 
 from shared.adapters.redis.round_trips import RoundTrips
@@ -76,7 +77,7 @@ class Publisher:
     async def _run(self) -> None:
         while True:
             while self._waiting:
-                speakers = list(self._waiting)[:MOST_AT_ONCE]
+                speakers = list(islice(self._waiting, MOST_AT_ONCE))
                 for speaker in speakers:
                     del self._waiting[speaker]
                 await self._publish(speakers)

@@ -20,8 +20,8 @@ from tests.eventually import eventually
 from tests.servers.proxy import Proxy, proxy_to, tcp
 
 _GENEROUSLY_S = 20.0
-QUICK = StreamPatience(look_s=0.1, window=1000)
-USUAL = StreamPatience(look_s=0.5, window=1000)
+QUICK = StreamPatience(look_s=0.1, with_writers=8, with_readers=8, window=1000)
+USUAL = StreamPatience(look_s=1.0, window=1000)
 UNHURRIED = StreamPatience(look_s=60.0, window=1000)
 JOB = "job_1"
 
@@ -234,8 +234,8 @@ async def test_a_reader_that_comes_late_is_not_shown_the_rest(api: AnswerStreams
             assert await broken(late) == []
 
 
-async def test_a_thousand_streams_at_once(api: AnswerStreams, worker: AnswerStreams) -> None:
-    async def one(number: int) -> None:
+async def test_a_thousand_streams_at_once(client: Client) -> None:
+    async def one(api: AnswerStreams, worker: AnswerStreams, number: int) -> None:
         pieces = [f"{number}/{n}".encode() for n in range(20)]
         async with api.reader(f"job_{number}") as reader, worker.writer(f"job_{number}") as writer:
             reading = asyncio.create_task(all_of(reader))
@@ -245,8 +245,8 @@ async def test_a_thousand_streams_at_once(api: AnswerStreams, worker: AnswerStre
             await writer.close()
             assert await reading == pieces
 
-    async with asyncio.timeout(_GENEROUSLY_S):
-        await asyncio.gather(*(one(number) for number in range(1000)))
+    async with streams_of(client, USUAL) as api, streams_of(client, USUAL) as worker:
+        await soon(asyncio.gather(*(one(api, worker, number) for number in range(1000))))
 
 
 async def test_a_stream_outlives_a_lost_connection_that_lost_no_piece(
