@@ -15,6 +15,7 @@ LetSpeak = Callable[[Speaker], None]
 
 _LOST: Final = "A piece of the answer was lost on its way."
 _GONE: Final = "The worker that made the answer is gone."
+_NOT_TAKEN: Final = "The answer was not taken for too long."
 _BROKEN_OFF: Final = "The answer broke off."
 
 
@@ -38,6 +39,7 @@ class PieceReader:
         self._is_ended = False
         self._broken: str | None = None
         self._looks_silent = 0
+        self._looks_untaken = 0
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Yield the pieces, as ``AnswerReader``."""
@@ -81,8 +83,12 @@ class PieceReader:
         if self._writer is None or self._is_over:
             return
         self._looks_silent += 1
+        self._looks_untaken = self._looks_untaken + 1 if self._pieces else 0
         if self._looks_silent > self._patience.with_writers:
             self._break(_GONE)
+        elif self._looks_untaken > self._patience.with_clients:
+            self._let_speak(_Refusal(self._writer))
+            self._break(_NOT_TAKEN)
         else:
             self._let_speak(self)
 
@@ -110,6 +116,7 @@ class PieceReader:
 
     def _take(self, size: int) -> None:
         self._taken += size
+        self._looks_untaken = 0
         if self._taken + self._patience.window - self._granted >= self._patience.window // 2:
             self._let_speak(self)
 

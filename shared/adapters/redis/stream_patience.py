@@ -9,10 +9,12 @@ class StreamPatience:
 
     look_s: seconds between looks; at each of them both ends give a sign of life.
     with_writers, with_readers: looks without a sign of it after which one is taken for gone.
+    with_clients: looks in which a reader's client takes nothing of what waits for it, after which it is waited for no more.
     window: bytes of pieces that may be on their way and not taken.
     """
 
     look_s: float = 2.0
     with_writers: int = 3
     with_readers: int = 7
+    with_clients: int = 150
     window: int = 64 * 1024

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from redis.asyncio import Redis
@@ -151,6 +152,17 @@ async def test_a_reader_that_stops_holds_the_writer_at_the_window_and_loses_noth
         async with asyncio.timeout(_GENEROUSLY_S):
             assert len([piece async for piece in pieces]) == 99
         await writing
+
+
+async def test_nobody_waits_for_ever_for_a_client_that_stopped_reading(client: Client, worker: AnswerStreams) -> None:
+    impatient = replace(QUICK, with_clients=3)
+    async with streams_of(client, impatient) as api, api.reader(JOB) as reader, worker.writer(JOB) as writer:
+        pieces = aiter(reader)
+        await writer.send(b"first")
+        await soon(anext(pieces))
+        for _ in range(100):
+            await soon(writer.send(b"x" * 100))
+        assert 8 <= len(await broken(reader)) <= 12  # what was granted; no gap, and no end
 
 
 async def test_nobody_waits_for_a_reader_that_never_was(worker: AnswerStreams) -> None:
