@@ -54,7 +54,7 @@ class Leadership:
 
     async def end(self) -> None:
         """Give the lease back, so that another takes over at once; without the store it ends by itself."""
-        self._lose()
+        self._term = None
         with suppress(StoreUnavailable):
             await self._schedule.resign(self.name)
 

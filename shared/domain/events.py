@@ -237,7 +237,7 @@ class LeadTaken(Event):
 
 @dataclass(frozen=True, slots=True)
 class LeadLost(Event):
-    """A scheduler leads no more: it was paused, cut off from the store, or told to stop."""
+    """A scheduler leads no more: it was paused, or cut off from the store."""
 
     name: str
     term: int
