@@ -31,6 +31,7 @@ class Leadership:
         self._emit = emit
         self._lease_s = lease_s
         self._term: int | None = None
+        self._told: int | None = None
         self._ends_at = 0.0
 
     @property
@@ -68,9 +69,10 @@ class Leadership:
             self._lose()
             self._term = term
             self._emit(LeadTaken(self.name, term))
-            self._ends_at = asked_at + self._lease_s
-            await on_taken(term)
         self._ends_at = asked_at + self._lease_s
+        if term != self._told:  # the store may go away in the middle of that; then it is done at the next renewal
+            await on_taken(term)
+            self._told = term
 
     def _lose(self) -> None:
         if self._term is not None:

@@ -50,7 +50,7 @@ class JobUpkeep(Protocol):
         ...
 
     async def forget(self, most: int) -> int:
-        """Take jobs whose retention is over out of the listings, at most so many; give how many those were.
+        """Take jobs whose retention is over out of the listings, about so many; give how many those were.
 
         Their records end by themselves; a team whose jobs end one after the other needs no such help.
         """

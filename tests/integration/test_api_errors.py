@@ -80,6 +80,7 @@ async def test_a_request_nested_too_deeply_is_refused(api: Api) -> None:
         ("GET", "/v1/models/gpt-4o-mini"),
         ("POST", "/v1/chat/completions"),
         ("POST", "/v1/embeddings"),
+        ("GET", "/v1/schedule"),
     ],
 )
 async def test_nothing_is_given_to_who_has_no_key(api: Api, method: str, path: str, key: str | None) -> None:

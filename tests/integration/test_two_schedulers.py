@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -19,8 +19,9 @@ from shared.adapters.redis.connection import connect
 from shared.adapters.redis.keys import LEADER, firings_of
 from shared.adapters.redis.schedule import RedisSchedule
 from shared.domain.clock import SystemClock
+from shared.domain.errors import StoreUnavailable
 from shared.domain.events import DutyRan, Event, LeadLost, LeadTaken
-from shared.domain.schedule import Beginning, Firing
+from shared.domain.schedule import Beginning, Firing, PlannedDuty
 from tests.eventually import eventually
 from tests.integration.scheduler_process import DUTIES, done_key
 
@@ -165,6 +166,34 @@ async def test_who_falls_asleep_between_deciding_and_acting_does_not_act(client:
     await first
     assert acts == []
     assert [event.term for event in events if isinstance(event, LeadTaken)] == [1]
+
+
+class Hiccup(RedisSchedule):
+    """The store goes away when a new leader tells its timetable, once."""
+
+    is_over = False
+
+    async def publish(self, name: str, term: int, duties: Sequence[PlannedDuty]) -> bool:
+        if not self.is_over:
+            self.is_over = True
+            raise StoreUnavailable
+        return await super().publish(name, term, duties)
+
+
+async def test_a_timetable_that_could_not_be_told_at_the_change_is_told_at_the_next_renewal(client: Redis) -> None:
+    async def duty() -> int:
+        return 0
+
+    schedule, stop = Hiccup(client), asyncio.Event()
+    rows = [Row("act", every(3600), duty)]
+    running = asyncio.create_task(Scheduler(rows, schedule, SystemClock(), list[Event]().append, 0.6).run(stop))
+
+    async def is_told() -> bool:
+        return [planned.name for planned, _ in (await schedule.look()).duties] == ["act"]
+
+    await eventually(is_told)
+    stop.set()
+    await running
 
 
 class Paused(IntervalTrigger):  # type: ignore[misc]  # APScheduler 3 ships no types

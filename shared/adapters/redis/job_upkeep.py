@@ -1,7 +1,7 @@
 """What must happen to jobs though nobody takes them: team by team, each job in one script."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from shared.adapters.redis import scripts
 from shared.adapters.redis.codec import JOB_FIELDS, encode_outcome, job_from
@@ -15,7 +15,7 @@ from shared.domain.job_upkeep import LONG_OVERDUE_S, ExpiredJob
 from shared.domain.lanes import DEFERRABLE_WINDOWS
 
 AT_ONCE: Final = 200
-"""Jobs that travel in one round trip."""
+"""Jobs, or teams, that travel in one round trip."""
 
 
 class RedisJobUpkeep:
@@ -35,7 +35,7 @@ class RedisJobUpkeep:
     async def expire(self, most: int, long_overdue_s: float = LONG_OVERDUE_S) -> list[ExpiredJob]:
         """End jobs whose deadline is over."""
         expired: list[ExpiredJob] = []
-        for team in await self._teams():
+        for team in await self._teams_with_a_deadline("", 0.0):
             left_alone = 0
             while len(expired) < most:
                 ids = await self._ids(team, "", 0.0, left_alone, min(AT_ONCE, most - len(expired)))
@@ -49,7 +49,7 @@ class RedisJobUpkeep:
     async def close_to_deadline(self, within_s: float, most: int) -> Sequence[Job]:
         """Give unfinished jobs whose deadline comes soon."""
         found: list[Job] = []
-        for team in await self._teams():
+        for team in await self._teams_with_a_deadline(0.0, within_s):
             passed_over = 0
             while len(found) < most:
                 ids = await self._ids(team, 0.0, within_s, passed_over, min(AT_ONCE, most - len(found)))
@@ -61,22 +61,37 @@ class RedisJobUpkeep:
 
     async def forget(self, most: int) -> int:
         """Take jobs whose retention is over out of the listings."""
-        forgotten = 0
-        for team in await self._teams():
-            keys = [of_team(team).index, of_team(team).expiring]
-            while forgotten < most:
-                swept = await self._server.run(ScriptCall(scripts.FORGET_JOBS, keys, (min(AT_ONCE, most - forgotten),)))
-                if not swept:
-                    break
-                forgotten += swept
+        forgotten, teams = 0, await self._teams()
+        while teams and forgotten < most:
+            swept = await self._of_each(teams, self._sweeping)
+            forgotten += sum(swept)
+            teams = [team for team, count in zip(teams, swept, strict=True) if count == AT_ONCE]
         return forgotten
 
     async def _teams(self) -> list[str]:
         return sorted(member.decode() for member in await self._server.send(("SMEMBERS", TEAMS)))
 
-    async def _ids(self, team: str, earliest: float | str, latest: float, passed_over: int, limit: int) -> list[str]:
+    async def _teams_with_a_deadline(self, earliest: float | str, latest: float) -> list[str]:
+        teams = await self._teams()
+        found = await self._of_each(teams, lambda team: self._looking(team, earliest, latest, 0, 1))
+        return [team for team, ids in zip(teams, found, strict=True) if ids]
+
+    async def _of_each(self, teams: Sequence[str], call: Callable[[str], ScriptCall]) -> list[Any]:
+        """Run a script for each team, many in a round trip."""
+        replies: list[Any] = []
+        for start in range(0, len(teams), AT_ONCE):
+            replies += await self._server.run_all([call(team) for team in teams[start : start + AT_ONCE]])
+        return replies
+
+    def _looking(self, team: str, earliest: float | str, latest: float, passed_over: int, limit: int) -> ScriptCall:
         arguments = (earliest, latest, passed_over, limit)
-        ids = await self._server.run(ScriptCall(scripts.IDS_BY_DEADLINE, [of_team(team).deadlines], arguments))
+        return ScriptCall(scripts.IDS_BY_DEADLINE, [of_team(team).deadlines], arguments)
+
+    def _sweeping(self, team: str) -> ScriptCall:
+        return ScriptCall(scripts.FORGET_JOBS, [of_team(team).index, of_team(team).expiring], (AT_ONCE,))
+
+    async def _ids(self, team: str, earliest: float | str, latest: float, passed_over: int, limit: int) -> list[str]:
+        ids = await self._server.run(self._looking(team, earliest, latest, passed_over, limit))
         return [job_id.decode() for job_id in ids]
 
     async def _jobs(self, team: str, ids: Sequence[str]) -> list[Job | None]:
