@@ -13,6 +13,9 @@ from typing import Final, Protocol
 RUNS_KEPT: Final = 20
 """Runs of each duty that are kept to be looked at."""
 
+LAST_RUNS_KEPT: Final = 5
+"""How many of them are the last ones; the others did something or failed, so that idle ones do not crowd them out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Firing:

@@ -11,6 +11,7 @@ from shared.adapters.redis.connection import Client
 from shared.adapters.redis.keys import LEADER, TIMETABLE, firings_of, runs_of
 from shared.adapters.redis.round_trips import RoundTrips, ScriptCall
 from shared.domain.schedule import (
+    LAST_RUNS_KEPT,
     RUNS_KEPT,
     Beginning,
     Firing,
@@ -51,7 +52,7 @@ class RedisSchedule:
         keys = [LEADER, TIMETABLE, firings_of(firing.duty), runs_of(firing.duty)]
         arguments = (
             *(name, term, firing.duty, _plan(firing.times, firing.next_at) if firing.times else b""),
-            *(_milliseconds(firing.fires_at), secrets.token_hex(12), RUNS_KEPT, FIRINGS_KEPT_S * 1000),
+            *(_milliseconds(firing.fires_at), secrets.token_hex(12), RUNS_KEPT, LAST_RUNS_KEPT, FIRINGS_KEPT_S * 1000),
         )
         return Beginning((await self._server.run(ScriptCall(scripts.BEGIN_FIRING, keys, arguments))).decode())
 

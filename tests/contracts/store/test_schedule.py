@@ -126,3 +126,15 @@ async def test_as_many_runs_are_kept_as_are_looked_at(schedule: Schedule) -> Non
     [(_, runs)] = (await schedule.look()).duties
     assert [round(NOW - run.fires_at) for run in runs] == list(range(1, RUNS_KEPT + 1))
     assert await schedule.begin("a", term, firing(RUNS_KEPT + 5)) is Beginning.REPEATED
+
+
+async def test_runs_that_did_nothing_do_not_crowd_out_those_that_did_something_or_failed(schedule: Schedule) -> None:
+    term = await term_of(schedule, "a")
+    results = {90: Result(7), 80: Result(error="It broke."), 70: Result()}
+    for seconds in range(100, 0, -1):
+        await schedule.begin("a", term, firing(seconds))
+        if seconds != 60:
+            await schedule.end(term, firing(seconds), results.get(seconds, Result()))
+    [(_, runs)] = (await schedule.look()).duties
+    assert [round(NOW - run.fires_at) for run in runs] == [1, 2, 3, 4, 5, 60, 80, 90]
+    assert [(run.did, run.error) for run in runs[5:]] == [(None, None), (0, "It broke."), (7, None)]

@@ -8,10 +8,12 @@
 -- ARGV[3]  the duty; ARGV[4] what JSON says of it from now on, or '' to leave that
 -- ARGV[5]  the time of the firing, in milliseconds since the epoch
 -- ARGV[6]  a token of this beginning: the same one again is the same beginning, repeated after a lost reply
--- ARGV[7]  runs that are kept; ARGV[8] milliseconds for which the times are kept; an older firing is none
+-- ARGV[7]  runs that are kept; ARGV[8] how many of them are the last ones, whatever they did; the others did something,
+--          failed, or never ended
+-- ARGV[9]  milliseconds for which the times are kept; an older firing is none
 -- Returns  'begun', 'stale' or 'repeated'
 
-local name, term, duty, plan, fires_at, token, kept, horizon_ms = unpack(ARGV)
+local name, term, duty, plan, fires_at, token, kept, last, horizon_ms = unpack(ARGV)
 if not leads(KEYS[1], name, term) then
   return 'stale'
 end
@@ -28,11 +30,22 @@ if plan ~= '' then
   redis.call('HSET', KEYS[2], duty, plan)
 end
 redis.call('HSET', KEYS[4], fires_at, cjson.encode({ by = name, term = term, token = token, began_at = now_text() }))
-local times = redis.call('HKEYS', KEYS[4])
+
+local function is_eventful(time)
+  local run = cjson.decode(redis.call('HGET', KEYS[4], time))
+  local result = run.result and cjson.decode(run.result)
+  return not result or result.did > 0 or result.error ~= cjson.null
+end
+
+local times, left = redis.call('HKEYS', KEYS[4]), tonumber(kept)
 table.sort(times, function(one, other)
   return tonumber(one) > tonumber(other)
 end)
-for i = tonumber(kept) + 1, #times do
-  redis.call('HDEL', KEYS[4], times[i])
+for i, time in ipairs(times) do
+  if left > 0 and (i <= tonumber(last) or is_eventful(time)) then
+    left = left - 1
+  else
+    redis.call('HDEL', KEYS[4], time)
+  end
 end
 return 'begun'
