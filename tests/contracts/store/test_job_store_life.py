@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from shared.adapters.redis.connection import connect
 from shared.adapters.redis.job_store import RedisJobStore
+from shared.adapters.redis.job_upkeep import RedisJobUpkeep
 from shared.domain.job import Attempt, JobStatus
 from shared.domain.job_store import ClaimResult, JobFilter
 from tests.contracts.store.examples import ATTEMPT, FAILURE, SUCCESS, TEAM, a_batch, a_spec, new
@@ -44,6 +45,7 @@ class _Life(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.client = connect(self.url)
         self.store = RedisJobStore(self.client)
+        self.upkeep = RedisJobUpkeep(self.client)
         self.ended: list[JobStatus] = []
         self.do(self.client.flushdb())
         self.do(self.store.open_batch(a_batch()))
@@ -130,6 +132,16 @@ class _Life(RuleBasedStateMachine):
         assert job is not None
         assert job.status is self.model.status
 
+    @precondition(lambda self: self.model.grants)
+    @rule(takes_running=st.booleans())
+    def expire(self, takes_running: bool) -> None:  # noqa: FBT001 - hypothesis draws it
+        expired = self.do(self.upkeep.expire(9, 0.0 if takes_running else 1e12))  # every example is long overdue
+        model = self.model
+        ends = not model.status.is_final and (takes_running or model.status is not JobStatus.RUNNING)
+        assert [found.job.spec.id for found in expired] == [self.spec.id] * ends
+        if ends:
+            model.status = JobStatus.EXPIRED
+
     @invariant()
     def the_store_agrees(self) -> None:
         job = self.do(self.store.get(TEAM, self.spec.id))
@@ -144,10 +156,11 @@ class _Life(RuleBasedStateMachine):
         assert batch is not None
         statuses = [*self.ended, self.model.status]
         assert batch.total == len(statuses)
-        assert (batch.succeeded, batch.failed, batch.cancelled) == (
+        assert (batch.succeeded, batch.failed, batch.cancelled, batch.expired) == (
             statuses.count(JobStatus.SUCCEEDED),
             statuses.count(JobStatus.FAILED),
             statuses.count(JobStatus.CANCELLED),
+            statuses.count(JobStatus.EXPIRED),
         )
 
     @invariant()
