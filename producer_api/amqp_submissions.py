@@ -29,8 +29,8 @@ from shared.wire.replies import reply_about, reply_with_error
 MOST_AT_ONCE: Final = 64
 """Submissions that a process has under way at a time."""
 
-AFTER_TROUBLE_S: Final = 0.5
-"""Seconds that a submission is kept back after a server was away."""
+AFTER_TROUBLE_S: Final = 2.0
+"""Seconds that a submission is kept back after a server was away: the broker counts how often it is given back."""
 
 DRAIN_S: Final = 5.0
 """Seconds that submissions under way are given when the process stops."""
@@ -68,7 +68,7 @@ class AmqpSubmissions:
             await asyncio.gather(*unfinished, return_exceptions=True)
 
     async def _take_in(self) -> None:
-        await self._door.open()
+        await self._open()
         while True:
             await self._hands.acquire()
             try:
@@ -79,6 +79,13 @@ class AmqpSubmissions:
             carrying = asyncio.create_task(self._carry(parcel))
             self._under_way.add(carrying)
             carrying.add_done_callback(self._put_down)
+
+    async def _open(self) -> None:
+        while True:
+            try:
+                return await self._door.open()
+            except Unavailable:
+                await self._parts.clock.sleep(AFTER_TROUBLE_S)
 
     def _put_down(self, carrying: asyncio.Task[None]) -> None:
         self._under_way.discard(carrying)

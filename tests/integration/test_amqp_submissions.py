@@ -7,6 +7,7 @@ import aio_pika
 import orjson
 import pytest
 
+from producer_api import amqp_submissions
 from producer_api.schemas import JobObject
 from shared.domain.allowances import Allowance, Policies, TeamPolicy, Terms
 from shared.domain.answer_cache import CacheKey
@@ -21,6 +22,11 @@ from tests.eventually import eventually
 from tests.integration.api_rig import BODY_LIMIT, CHAT, KEY, SUBMISSION, TEAM, Answer
 from tests.integration.desk_rig import Desk, WatchedDoor, WatchedParcel, open_desk
 from tests.servers.rabbitmq import RestartableRabbitMQ
+
+
+@pytest.fixture(autouse=True)
+def _short_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(amqp_submissions, "AFTER_TROUBLE_S", 0.05)
 
 
 @pytest.fixture

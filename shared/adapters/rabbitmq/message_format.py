@@ -21,7 +21,8 @@ _PERSISTENT: Final = 2
 _LONGEST_REASON: Final = 1_000
 _LATEST: Final = 2.0**36
 """Seconds since the epoch: what is later than the year 4147 is no moment of ours."""
-_NOT_ITS_OWN: Final = ("forebay-", "x-")
+_NOT_ITS_OWN: Final = ("forebay-", "x-", "authorization")
+"""How headers begin that are the transports' own; or, of a submission that the broker itself gave up, its sender's key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def properties_of_reply(reply: Reply) -> Basic.Properties:
 def message_in(delivered: DeliveredMessage) -> Message:
     """Give what was published; the job's id is empty if a stranger published it without one."""
     headers = delivered.header.properties.headers or {}
-    own = {name: str(value) for name, value in headers.items() if not name.startswith(_NOT_ITS_OWN)}
+    own = {name: str(value) for name, value in headers.items() if not name.lower().startswith(_NOT_ITS_OWN)}
     return Message(body=delivered.body, job_id=str(headers.get(JOB_ID, "")), headers=own)
 
 
