@@ -165,8 +165,8 @@ class AmqpSubmissions:
         if parcel.reply_to is None:
             return False
         retry_after_s = error.retry_after_s if isinstance(error, TooManyRequests) else None
-        own = parcel.body if parcel.message_id is None else parcel.message_id.encode()
-        reply = reply_with_error(error_object(error), own, parcel.correlation_id, retry_after_s)
+        reply_id = new_id("rejected", self._parts.clock.now())
+        reply = reply_with_error(error_object(error), reply_id, parcel.correlation_id, retry_after_s)
         try:
             await self._door.reply(parcel.reply_to, reply)
         except Unroutable:

@@ -1,6 +1,5 @@
 """What is sent to the queue that a client named for its replies."""
 
-import hashlib
 from typing import Any, Final
 
 import orjson
@@ -23,8 +22,10 @@ def reply_about(job: Job, correlation_id: str | None) -> Reply:
 
 
 def reply_with_error(
-    error: dict[str, Any], submission: bytes, correlation_id: str | None, retry_after_s: float | None
+    error: dict[str, Any], reply_id: str, correlation_id: str | None, retry_after_s: float | None
 ) -> Reply:
-    """Give the reply that tells why a submission was rejected; ``submission``: what is its own, and makes the reply's id."""
-    name = hashlib.sha256(submission).hexdigest()[:32]
-    return Reply(orjson.dumps({"error": error}), f"rejected_{name}", "error", correlation_id, retry_after_s)
+    """Give the reply that tells why a submission was rejected.
+
+    ``reply_id`` is to be another for each rejection: who sends a submission again must not take the news for old.
+    """
+    return Reply(orjson.dumps({"error": error}), reply_id, "error", correlation_id, retry_after_s)

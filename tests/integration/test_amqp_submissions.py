@@ -87,11 +87,9 @@ async def test_a_reply_aimed_at_a_queue_that_is_none_for_replies_is_refused_and_
     for body in (SUBMISSION, b"{"):
         await desk.submit(body, reply_to=aimed_at)
 
-    async def are_dead() -> bool:
-        return len(await desk.api.queue.dead_letters(10)) == 2
-
-    await eventually(are_dead)
+    await desk.nothing_waits()
     letters = await desk.api.queue.dead_letters(10)
+    assert len(letters) == 2
     for letter in letters:
         assert "`reply_to` must be `amq.rabbitmq.reply-to`" in letter.reason
         assert letter.message.headers["reply_to"] == aimed_at
@@ -160,6 +158,10 @@ async def test_over_a_limit_the_error_is_that_of_http_and_tells_when_to_come_bac
         waits = int(str(told.message.headers["retry-after"]))
         assert waits == pytest.approx(int(over_http.headers["retry-after"]), abs=5)
         assert await desk.jobs() == 1
+        await desk.submit(message_id="m-1")
+        await desk.submit(message_id="m-1")
+        again = [(await desk.reply()).message.message_id for _ in range(2)]
+        assert len({told.message.message_id, *again}) == 3  # nobody takes the second refusal for the first one
 
 
 @pytest.mark.hazard(4)
@@ -178,6 +180,7 @@ async def test_a_submission_that_cannot_be_read_is_told_so_and_kept_with_the_rea
 @pytest.mark.parametrize("reply_to", [None, "forebay.reply.nobody", "amq.rabbitmq.reply-to.gone"])
 async def test_a_rejection_that_nobody_can_be_told_of_is_a_dead_letter(desk: Desk, reply_to: str | None) -> None:
     await desk.submit(SUBMISSION | {"priorty": "bulk"}, reply_to=reply_to)
+    await desk.nothing_waits()
     assert "priorty" in (await desk.dead_letter()).reason
     assert desk.api.events == [SubmissionBuried("unknown_parameter")]
 
