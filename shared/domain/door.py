@@ -99,7 +99,7 @@ class Door(Protocol):
         """Send a reply; when this returns, the broker has it in the queue, or has passed it on to its client.
 
         Raises:
-            Unroutable: there is no such queue, or its client is gone.
+            Unroutable: there is no such queue, or it takes no more, or its client is gone.
             BrokerUnavailable: not confirmed in time; the reply may or may not be there.
         """
         ...

@@ -10,6 +10,7 @@ import pytest
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import DeliveryError
 from pamqp import encode
+from pamqp.common import FieldTable
 
 from shared.adapters.rabbitmq.door import RabbitMQDoor
 from shared.adapters.rabbitmq.names import SUBMIT
@@ -190,6 +191,16 @@ async def test_a_reply_without_a_queue_is_refused_each_time_by_itself(
     )
     assert [type(outcome) for outcome in sent] == [*[Unroutable] * 10, type(None), *[Unroutable] * 10]
     assert (await queue.get(no_ack=True)).message_id == "reply_1"
+
+
+async def test_a_reply_to_a_queue_that_is_full_is_refused(door: RabbitMQDoor, client: AbstractChannel) -> None:
+    full: FieldTable = {"x-max-length": 1, "x-overflow": "reject-publish"}
+    queue = await client.declare_queue(f"forebay.reply.{uuid.uuid4().hex}", exclusive=True, arguments=full)
+    await door.reply(queue.name, NEWS)
+    with pytest.raises(Unroutable, match="takes no more"):
+        await door.reply(queue.name, NEWS)
+    await queue.get(no_ack=True)
+    await door.reply(queue.name, NEWS)
 
 
 async def test_a_direct_reply_reaches_its_client_and_is_refused_once_that_is_gone(

@@ -13,7 +13,7 @@ from shared.adapters.rabbitmq.consumer_channel import RabbitMQDelivery
 from shared.adapters.rabbitmq.message_format import properties_of_reply
 from shared.adapters.rabbitmq.names import SUBMIT
 from shared.adapters.rabbitmq.parcel import RabbitMQParcel
-from shared.adapters.rabbitmq.publisher import Publisher
+from shared.adapters.rabbitmq.publisher import Publisher, Refused
 from shared.adapters.rabbitmq.queue_consumer import QueueConsumer
 from shared.adapters.rabbitmq.topology import Topology
 from shared.domain.clock import Clock
@@ -89,7 +89,11 @@ class RabbitMQDoor:
             await self._send(queue, reply)
 
     async def _send(self, queue: str, reply: Reply) -> None:
-        await self._publisher.send("", queue, reply.body, lambda: properties_of_reply(reply))
+        try:
+            await self._publisher.send("", queue, reply.body, properties_of_reply(reply))
+        except Refused as error:
+            # Somebody else's queue may be full for ever. To wait for it like for the broker would keep out all others.
+            raise Unroutable(f"The queue `{queue}` takes no more.") from error
 
     async def _find_client(self, queue: str) -> None:
         try:

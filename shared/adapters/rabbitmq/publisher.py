@@ -2,12 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Final
 
-from aio_pika.exceptions import ChannelNotFoundEntity, PublishError
+from aio_pika.exceptions import ChannelNotFoundEntity, DeliveryError, PublishError
 from aiormq.abc import AbstractChannel
 from pamqp.commands import Basic
 
@@ -20,6 +20,10 @@ from shared.domain.work_queue import PUBLISH_DEADLINE_S, Message
 
 _PAUSE_S: Final = 0.05
 _NO_MARKS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class Refused(BrokerUnavailable):
+    """A queue does not take the message: it is full, or in trouble."""
 
 
 class Publisher:
@@ -57,20 +61,22 @@ class Publisher:
         Raises:
             Unroutable: no queue took it, or there is no such exchange.
         """
-        await self.send(exchange, key, message.body, lambda: properties_of(message, marks))
-
-    async def send(self, exchange: str, key: str, body: bytes, properties: Callable[[], Basic.Properties]) -> None:
-        """As ``publish``, with other properties, made anew for each try.
-
-        Two messages with one ``message_id`` must not be on their way at once: a return would be taken for the other's.
-        """
         while True:
             try:
-                return await self._attempt(exchange, key, body, properties())
+                return await self.send(exchange, key, message.body, properties_of(message, marks))
             except BrokerUnavailable:
                 await self._clock.sleep(_PAUSE_S)
 
-    async def _attempt(self, exchange: str, key: str, body: bytes, properties: Basic.Properties) -> None:
+    async def send(self, exchange: str, key: str, body: bytes, properties: Basic.Properties) -> None:
+        """As ``publish``, in one try, and with any properties. To be called within ``deadline``.
+
+        Two messages with one ``message_id`` must not be on their way at once: a return would be taken for the other's.
+
+        Raises:
+            Unroutable: as ``publish``.
+            Refused: there is a queue, and it does not take the message.
+            BrokerUnavailable: the connection was lost; the message may or may not be there.
+        """
         with lost_broker_is_unavailable():
             channel = await self._open_channel()
             self._on_their_way[channel] += 1
@@ -85,6 +91,8 @@ class Publisher:
                 )
             except PublishError as error:
                 raise Unroutable(f"No queue took the message for `{key}`.") from error
+            except DeliveryError as error:
+                raise Refused(f"The queue `{key}` does not take the message.") from error
             except ChannelNotFoundEntity as error:
                 # Everything on the channel ends with this error; only one of them has caused it.
                 if f"'{exchange}'" in str(error):
