@@ -1,10 +1,10 @@
-"""What thousands of clients cost that wait for a job each: by long polls, and beside that by asking every second.
+"""What thousands of clients cost that wait: by long polls, by event streams, and beside that by asking every second.
 
     python benchmarks/long_polls.py [--polls 2000] [--idle 20] [--check]
 
 One API process, with RabbitMQ and a Valkey of its own. First nothing happens for a while, and the API's processor time is read from
 the kernel; then all jobs are finished, as fast as a worker's own step does that, and the answers are timed. The clients
-are plain sockets in this process. Takes about two minutes.
+are plain sockets in this process. Takes about two minutes and a half.
 """
 
 import argparse
@@ -19,8 +19,6 @@ import orjson
 from rich.table import Table
 
 from benchmarks.rig.command import CONSOLE, Bound, milliseconds, parser, run
-from benchmarks.rig.polls import Poll, connected
-from benchmarks.rig.processor_time import processor_time_s
 from benchmarks.rig.servers import on_rabbitmq
 from forebay.client import AsyncClient, JobQuery
 from shared.adapters.redis.connection import connect
@@ -32,7 +30,9 @@ from shared.domain.usage import Usage
 from tests.e2e.configs import model
 from tests.e2e.installations import Cluster
 from tests.e2e.load import job, upload
+from tests.e2e.polls import Poll, connected
 from tests.e2e.processes import ADMIN_KEY
+from tests.e2e.processor_time import processor_time_s
 
 MOST_OF_A_CORE: Final = 0.10
 LATEST_ANSWER_S: Final = 1.0
@@ -90,6 +90,7 @@ async def main(arguments: argparse.Namespace) -> list[Bound]:
     async with on_rabbitmq(model("sim", "http://127.0.0.1:9/v1"), workers=0) as installation:
         each = await _measure(installation, arguments, _Way("long polls, a job each", "?wait=300", _once))
         together = await _measure(installation, arguments, _Way("long polls, all for one job", "?wait=300", _once, 1))
+        streams = await _measure(installation, arguments, _Way("event streams, a job each", "/events", _to_the_end))
         asking = await _measure(installation, arguments, _Way("asking every second, a job each", "", _every_second))
     table = Table(
         f"{arguments.polls} clients",
@@ -98,12 +99,12 @@ async def main(arguments: argparse.Namespace) -> list[Bound]:
         "most",
         "last end to last answer",
     )
-    for result in (each, together, asking):
+    for result in (each, together, streams, asking):
         delays = result.delays_s
         moments = (delays[len(delays) // 2], delays[-1], result.after_the_last_end_s)
         table.add_row(result.way, f"{result.idle:.1%}", *map(milliseconds, moments))
     CONSOLE.print(table)
-    return [bound for result in (each, together) for bound in _bounds(result)]
+    return [bound for result in (each, together, streams) for bound in _bounds(result)]
 
 
 def _bounds(result: Result) -> list[Bound]:
@@ -185,6 +186,14 @@ async def _once(polls: Sequence[Poll]) -> list[float]:
         poll.ask()
     for body in await asyncio.gather(*(poll.answered for poll in polls)):
         assert _is_finished(orjson.loads(body)), body
+    return [poll.answered_at or 0.0 for poll in polls]
+
+
+async def _to_the_end(polls: Sequence[Poll]) -> list[float]:
+    for poll in polls:
+        poll.ask()
+    for body in await asyncio.gather(*(poll.answered for poll in polls)):
+        assert b"event: succeeded" in body, body
     return [poll.answered_at or 0.0 for poll in polls]
 
 

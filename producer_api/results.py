@@ -1,13 +1,19 @@
 """Waiting for jobs to finish, without polling: one subscription to the feed for the whole process."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
 
 from shared.domain.clock import Clock
 from shared.domain.enduring_task import EnduringTask
+from shared.domain.errors import StoreUnavailable
 from shared.domain.events import Emit
 from shared.domain.job import Job
 from shared.domain.job_store import JobFeed
+
+LOOK_AGAIN_S: Final = 1.0
+"""Seconds after which a store that was away is asked again for a job that is waited for."""
 
 Read = Callable[[], Awaitable[Job | None]]
 """Reads the awaited job from the store, as its team sees it."""
@@ -36,24 +42,33 @@ class ResultHub:
         """Give the job when it is final, or as it is after ``timeout_s`` seconds. None: there is no such job.
 
         Whoever waits is registered before each reading, so a change between the two wakes it. A reading is never
-        cut off. Raises what ``read`` raises.
+        cut off. Raises what ``read`` raises; but once it has found the job, an absent store is waited for as well.
         """
         end = self._clock.monotonic() + timeout_s
+        was_found = False
         while True:
-            woken = self._register(job_id)
-            try:
-                job = await read()
-                left = end - self._clock.monotonic()
-                if job is None or job.status.is_final or left <= 0:
-                    return job
-                await asyncio.wait([woken], timeout=left)
-            finally:
-                self._forget(job_id, woken)
+            with self._registered(job_id) as woken:
+                patience_s = timeout_s
+                try:
+                    job = await read()
+                except StoreUnavailable:
+                    if not was_found or self._clock.monotonic() >= end:
+                        raise
+                    patience_s = LOOK_AGAIN_S
+                else:
+                    was_found = True
+                    if job is None or job.status.is_final or self._clock.monotonic() >= end:
+                        return job
+                await asyncio.wait([woken], timeout=min(patience_s, end - self._clock.monotonic()))
 
-    def _register(self, job_id: str) -> asyncio.Future[None]:
+    @contextmanager
+    def _registered(self, job_id: str) -> Iterator[asyncio.Future[None]]:
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(job_id, set()).add(woken)
-        return woken
+        try:
+            yield woken
+        finally:
+            self._forget(job_id, woken)
 
     def _forget(self, job_id: str, woken: asyncio.Future[None]) -> None:
         waiting = self._waiting.get(job_id)

@@ -6,16 +6,18 @@ from typing import Any
 
 import pytest
 
+from producer_api import results
 from producer_api.schemas import JobList, JobObject
 from shared.adapters.redis.keys import FEED
 from shared.domain import ids
+from shared.domain.errors import StoreUnavailable
 from shared.domain.events import BackgroundTaskDied, JobAccepted
-from shared.domain.job import JobStatus
+from shared.domain.job import Job, JobStatus, Outcome
 from shared.domain.job_store import DEFAULT_RETENTION_S
 from shared.domain.routing import RoutingWish
 from shared.wire import envelope
 from tests.eventually import eventually
-from tests.integration.api_rig import ANSWER, CHAT, OTHER_KEY, OTHER_TEAM, TEAM, Api
+from tests.integration.api_rig import ANSWER, CHAT, OTHER_KEY, OTHER_TEAM, TEAM, Api, WatchedJobStore
 
 
 def in_the(future: timedelta) -> str:
@@ -281,6 +283,31 @@ async def test_a_long_poll_survives_the_loss_of_the_feed(api: Api) -> None:
     await api.redis.client_kill_filter(_type="pubsub")
     await api.finish(job_id)
     assert (await poll).json["status"] == "succeeded"
+
+
+async def test_a_long_poll_outlives_an_absent_store(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "LOOK_AGAIN_S", 0.02)
+    job_id = (await api.submit()).json["id"]
+    before, refused = api.store.readings, 0
+    poll = asyncio.create_task(api.get(f"/v1/jobs/{job_id}?wait=60"))
+    await eventually(lambda: readings(api, before + 1))
+    job = await api.job(job_id)
+
+    async def away(self: WatchedJobStore, team: str, looked_for: str) -> Job | None:
+        nonlocal refused
+        refused += 1
+        raise StoreUnavailable
+
+    async def asked() -> bool:
+        return refused >= 3
+
+    with monkeypatch.context() as absent:
+        absent.setattr(WatchedJobStore, "get", away)
+        claim = await api.store.claim(job.spec, "worker-1")
+        await api.store.finish(job.spec, claim.fence, Outcome(JobStatus.FAILED), ())
+        await eventually(asked)
+        assert (await api.get(f"/v1/jobs/{job_id}?wait=60")).status == 503
+    assert (await poll).json["status"] == "failed"
 
 
 async def test_a_long_poll_whose_time_is_over_shows_the_job_as_it_is(api: Api) -> None:

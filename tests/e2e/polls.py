@@ -10,6 +10,7 @@ from shared.domain.clock import SystemClock
 _CONNECTING_AT_ONCE: Final = 50
 _END_OF_HEAD: Final = b"\r\n\r\n"
 _LENGTH: Final = b"content-length:"
+_END_OF_STREAM: Final = b"\r\n0\r\n\r\n"
 
 
 class Poll(asyncio.Protocol):
@@ -43,8 +44,9 @@ class Poll(asyncio.Protocol):
         head, separator, body = bytes(self._received).partition(_END_OF_HEAD)
         if not separator:
             return
-        length = next(int(line[len(_LENGTH) :]) for line in head.lower().split(b"\r\n") if line.startswith(_LENGTH))
-        if len(body) >= length and not self.answered.done():
+        lengths = [int(line[len(_LENGTH) :]) for line in head.lower().split(b"\r\n") if line.startswith(_LENGTH)]
+        is_whole = len(body) >= lengths[0] if lengths else body.endswith(_END_OF_STREAM)
+        if is_whole and not self.answered.done():
             self.answered_at = self._clock.monotonic()
             self.answered.set_result(body)
 
@@ -63,13 +65,14 @@ class Poll(asyncio.Protocol):
 async def connected(url: str, key: str, paths: Sequence[str]) -> list[Poll]:
     """Connect a client for each path, some at a time."""
     where = urlsplit(url)
+    host, port = where.hostname or "", where.port or 80
     loop = asyncio.get_running_loop()
     turns = asyncio.Semaphore(_CONNECTING_AT_ONCE)
 
     async def connect(path: str) -> Poll:
         request = f"GET {path} HTTP/1.1\r\nhost: {where.netloc}\r\nauthorization: Bearer {key}\r\n\r\n".encode()
         async with turns:
-            _, poll = await loop.create_connection(lambda: Poll(request), where.hostname, where.port)
+            _, poll = await loop.create_connection(lambda: Poll(request), host, port)
         return poll
 
     return await asyncio.gather(*map(connect, paths))
