@@ -16,7 +16,9 @@ from scheduler.duties.clean_up_files import FileShelf
 from scheduler.duties.parts import DutyParts
 from scheduler.scheduler import Scheduler
 from scheduler.timetable import timetable
-from shared.bootstrap import Connections, Servers, open_connections, price_of, provider_clients, sink, webhook_sender
+from shared.bootstrap.connections import Connections, open_connections
+from shared.bootstrap.outward import price_of, provider_clients, sink, webhook_sender
+from shared.bootstrap.servers import Servers
 from shared.domain.api_keys import StoredKeyring
 from shared.domain.catalog import Catalog
 from shared.domain.class_shares import ClassShares

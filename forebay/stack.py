@@ -11,7 +11,8 @@ from typing import Final, Literal
 from forebay.heartbeat import beat
 from forebay.roles import Process
 from producer_api.server import listen
-from shared.bootstrap import Connections, embedded_servers, external_servers
+from shared.bootstrap.connections import Connections
+from shared.bootstrap.servers import embedded_servers, external_servers
 from shared.domain.errors import ConfigurationError
 from shared.domain.events import RoleStarted, RoleStopped
 from shared.domain.tenants import AdminKeyring, Keyring, hash_key

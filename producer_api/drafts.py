@@ -12,11 +12,12 @@ from producer_api.routing_wishes import check_wish
 from shared.domain import ids
 from shared.domain.allowances import LONGEST_QUEUE_S, Charge, OnLimit, Policies, Terms
 from shared.domain.answer_cache import CachedAnswer, CacheKey, CachePolicy, CacheResult
+from shared.domain.callbacks import Callback
 from shared.domain.catalog import Catalog
 from shared.domain.clock import Clock
 from shared.domain.errors import InvalidInput, UnknownModel
 from shared.domain.fingerprint import cache_key
-from shared.domain.job import Callback, JobSpec, JobStatus, Json, Outcome
+from shared.domain.job import JobSpec, JobStatus, Json, Outcome
 from shared.domain.job_store import IdempotencyKey, NewJob
 from shared.domain.lanes import DeferrableWindow, JobClass
 from shared.domain.public_addresses import AllowedNetworks

@@ -8,7 +8,7 @@ from fastapi import Response
 
 from producer_api.endpoints.answers import json_response
 from producer_api.error_responses import Shown
-from shared.domain import errors
+from shared.domain import provider_errors as errors
 from shared.domain.durations import format_duration
 from shared.domain.job import Job, JobError, JobStatus
 

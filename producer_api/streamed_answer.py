@@ -21,8 +21,9 @@ from producer_api.job_failures import broken_off, failure_of, goes_on
 from producer_api.presence import while_present
 from producer_api.waiting import Waiting, WaitingCall
 from shared.domain.answer_streams import AnswerReader, AnswerStreams
-from shared.domain.errors import ForebayError, StreamBroken
+from shared.domain.errors import ForebayError
 from shared.domain.job import Job, JobStatus
+from shared.domain.provider_errors import StreamBroken
 from shared.wire.chunks import DONE, chunks
 
 AFTERWARDS_S: Final = 1.0

@@ -8,9 +8,9 @@ from typing import Protocol, Self
 from shared.domain.answer_cache import CacheResult
 from shared.domain.answer_streams import AnswerWriter
 from shared.domain.catalog import Lane
-from shared.domain.errors import ProviderError
 from shared.domain.job import Attempt, Envelope, Json
 from shared.domain.lanes import JobClass
+from shared.domain.provider_errors import ProviderError
 from shared.domain.routing import Deployment
 from shared.domain.usage import Usage
 from workers.answer_stream import NOBODY_READS

@@ -38,7 +38,7 @@ def check(*, config: ConfigFile = None, as_json: AsJson = False) -> None:
 
 
 async def _look(wanted: "Settings") -> list["Finding"]:
-    from shared.bootstrap import check_servers
+    from shared.bootstrap.checks import check_servers
 
     return [*_of_configuration(wanted), *await check_servers(wanted)]
 

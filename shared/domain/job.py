@@ -17,11 +17,11 @@ from enum import StrEnum
 from typing import Any, Final
 
 from shared.domain.answer_cache import CachePolicy, CacheResult
+from shared.domain.callbacks import Callback, ReplyReport
 from shared.domain.files import FileReference
 from shared.domain.lanes import (
     DEFERRABLE_WINDOWS,
     DeferrableWindow,
-    Mailbox,
     Priority,
     QueueName,
     class_for,
@@ -70,24 +70,6 @@ class Attribution:
     project: str | None = None
     feature: str | None = None
     user: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Callback:
-    """Who is told of the job's end, beside those who ask.
-
-    webhook: a URL that gets an event. reply_to: a queue that gets the finished job, with ``correlation_id``.
-    """
-
-    webhook: str | None = None
-    reply_to: str | None = None
-    correlation_id: str | None = None
-
-    @property
-    def mailboxes(self) -> tuple[Mailbox, ...]:
-        """Whose business it is to tell."""
-        asked = ((Mailbox.WEBHOOKS, self.webhook), (Mailbox.REPLIES, self.reply_to))
-        return tuple(mailbox for mailbox, wanted in asked if wanted is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,24 +242,6 @@ EXPIRED: Final = Outcome(
     error=JobError("The deadline passed before the job was finished.", "expired", "deadline_exceeded"),
 )
 """How a job ends that nobody finished in time."""
-
-
-class ReplyStatus(StrEnum):
-    """What became of a reply."""
-
-    DELIVERED = "delivered"
-    """The broker has it in the queue, or passed it on to its client."""
-    UNDELIVERABLE = "undeliverable"
-    """Its queue was not there, and is waited for no more."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReplyReport:
-    """How telling a job's end to its ``reply_to`` ended; ``at``: seconds since the epoch."""
-
-    status: ReplyStatus
-    at: float
-    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

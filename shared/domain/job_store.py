@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
-from shared.domain.job import Attempt, Job, JobSpec, JobStatus, Outcome, ReplyReport
+from shared.domain.callbacks import ReplyReport
+from shared.domain.job import Attempt, Job, JobSpec, JobStatus, Outcome
 from shared.domain.lanes import JobClass, Priority
 from shared.domain.notices import Notice
 

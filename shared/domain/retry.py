@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.domain.errors import ProviderError, RateLimited
 from shared.domain.job import Attempt
+from shared.domain.provider_errors import ProviderError, RateLimited
 from shared.domain.randomness import Uniform
 
 

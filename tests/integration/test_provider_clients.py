@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestServer
 
 from shared.adapters.providers import openai_http
 from shared.adapters.providers.openai_http import OpenAIHttpClient
-from shared.domain.errors import (
+from shared.domain.provider_errors import (
     AuthenticationFailed,
     ConnectionFailed,
     ContentRefused,

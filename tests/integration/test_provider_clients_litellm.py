@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from shared.adapters.providers.errors import _BY_LITELLM_CLASS, from_litellm
 from shared.adapters.providers.litellm_client import CHAT_PARAMETERS, EMBEDDING_PARAMETERS, LiteLLMClient
-from shared.domain.errors import (
+from shared.domain.provider_errors import (
     AuthenticationFailed,
     ConnectionFailed,
     ContentRefused,

@@ -10,7 +10,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from shared.adapters.providers.openai_http import OpenAIHttpClient
-from shared.domain.errors import (
+from shared.domain.provider_errors import (
     ConnectionFailed,
     Overloaded,
     ProviderError,

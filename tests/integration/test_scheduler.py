@@ -17,11 +17,12 @@ from shared.adapters.redis.connection import connect
 from shared.adapters.redis.job_upkeep import RedisJobUpkeep
 from shared.adapters.redis.schedule import RedisSchedule
 from shared.domain.allowances import UNLIMITED, Allowance, Charge, Charged, OverLimit, Owner, OwnerKind
+from shared.domain.callbacks import Callback
 from shared.domain.clock import SystemClock
 from shared.domain.errors import StoreUnavailable
 from shared.domain.events import DeadlinesClose, DutyFailed, DutyRan, Event, JobFinished
 from shared.domain.ids import new_id
-from shared.domain.job import Callback, Envelope, JobSpec, JobStatus, Outcome
+from shared.domain.job import Envelope, JobSpec, JobStatus, Outcome
 from shared.domain.job_store import NewJob
 from shared.domain.lanes import Mailbox, Priority
 from shared.domain.retry import RetryPolicy

@@ -14,9 +14,9 @@ from shared.adapters.redis.connection import connect
 from shared.adapters.redis.stream_patience import StreamPatience
 from shared.domain.answer_streams import AnswerReader
 from shared.domain.clock import SystemClock
-from shared.domain.errors import StreamBroken
 from shared.domain.ids import new_id
 from shared.domain.job import JobSpec, JobStatus
+from shared.domain.provider_errors import StreamBroken
 from shared.domain.retry import RetryPolicy
 from shared.domain.usage import Usage
 from tests.integration.worker_rig import TEAM, Rig, worker_rig

@@ -11,11 +11,11 @@ import pytest
 from shared.adapters.redis.connection import connect
 from shared.adapters.redis.worker_leases import RedisWorkerLeases
 from shared.domain.answer_cache import CacheMode, CachePolicy
-from shared.domain.errors import StreamBroken
 from shared.domain.events import ArrivalCrashed, Event, JobRetried, LanePaused, RoleStopped, ServerBack, ServerLost
 from shared.domain.ids import new_id
 from shared.domain.job import JobSpec, JobStatus
 from shared.domain.lanes import DEFAULT_WEIGHTS, Priority
+from shared.domain.provider_errors import StreamBroken
 from shared.domain.retry import RetryPolicy
 from shared.domain.routing import ClientKind, ConfiguredLimits
 from tests.eventually import eventually

@@ -18,11 +18,12 @@ from shared.adapters.redis.webhook_endpoints import RedisWebhookEndpoints
 from shared.adapters.redis.webhook_secrets import RedisWebhookSecrets
 from shared.adapters.streams.work_queue import StreamsWorkQueue
 from shared.adapters.webhooks.sender import HttpWebhookSender
+from shared.domain.callbacks import Callback
 from shared.domain.clock import SystemClock
 from shared.domain.errors import BrokerUnavailable
 from shared.domain.events import Event
 from shared.domain.ids import new_id
-from shared.domain.job import Callback, Job, JobSpec, JobStatus, Outcome
+from shared.domain.job import Job, JobSpec, JobStatus, Outcome
 from shared.domain.job_store import NewJob
 from shared.domain.lanes import DEFAULT_WEIGHTS, MAILBOXES, Mailbox, Priority, QueueName
 from shared.domain.notices import Announcer

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from producer_api.job_failures import TABLE, failure_of
-from shared.domain.errors import ProviderError
 from shared.domain.job import Job, JobError, JobSpec, JobStatus, Outcome
 from shared.domain.lanes import Priority
+from shared.domain.provider_errors import ProviderError
 
 SPEC = JobSpec("job_1", "red", "/v1/chat/completions", "m", "m", Priority.INTERACTIVE, 1.0)
 RUNNING = Job(SPEC, JobStatus.RUNNING)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from shared.adapters.providers.errors import from_litellm, from_response
-from shared.domain.errors import (
+from shared.domain.provider_errors import (
     AuthenticationFailed,
     ContentRefused,
     ContextWindowExceeded,

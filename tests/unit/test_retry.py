@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.errors import InvalidRequest, Overloaded, ProviderError, RateLimited
 from shared.domain.job import Attempt
+from shared.domain.provider_errors import InvalidRequest, Overloaded, ProviderError, RateLimited
 from shared.domain.retry import GiveUp, RetryAfter, RetryDecision, RetryPolicy
 
 POLICY = RetryPolicy(max_attempts=4, base_s=1, cap_s=60)

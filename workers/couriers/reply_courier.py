@@ -8,11 +8,12 @@ import json
 from dataclasses import replace
 from typing import Final
 
+from shared.domain.callbacks import ReplyReport, ReplyStatus
 from shared.domain.clock import Clock
 from shared.domain.door import Door, is_direct
 from shared.domain.errors import MalformedMessage, Unroutable
 from shared.domain.events import Emit, MessageBuried, ReplyUndeliverable
-from shared.domain.job import Job, ReplyReport, ReplyStatus
+from shared.domain.job import Job
 from shared.domain.job_store import JobStore
 from shared.domain.lanes import Mailbox
 from shared.domain.notices import Notice

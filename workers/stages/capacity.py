@@ -9,8 +9,8 @@ from typing import Final
 from shared.domain.circuit import Health
 from shared.domain.class_shares import ClassShares, Restraint
 from shared.domain.clock import Clock
-from shared.domain.errors import ProviderError, RateLimited, StreamBroken
 from shared.domain.lanes import JobClass
+from shared.domain.provider_errors import ProviderError, RateLimited, StreamBroken
 from shared.domain.rate_limit import CallEnd, Cost, Wish
 from shared.domain.reservations import Candidates, Reservation
 from shared.domain.routing import ranked

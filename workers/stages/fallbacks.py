@@ -3,7 +3,9 @@
 from typing import Final
 
 from shared.domain.catalog import Catalog, FailureKind, Lane
-from shared.domain.errors import (
+from shared.domain.events import Emit, FellBack
+from shared.domain.job import Attempt
+from shared.domain.provider_errors import (
     ContentRefused,
     ContextWindowExceeded,
     NoAttemptsLeft,
@@ -11,8 +13,6 @@ from shared.domain.errors import (
     RateLimited,
     StreamBroken,
 )
-from shared.domain.events import Emit, FellBack
-from shared.domain.job import Attempt
 from shared.domain.routing import Deployment
 from workers.quota_gate import LONG_WAIT_S, LaneBlocked
 from workers.task import Answer, NobodyAnswered, Proceed, Task

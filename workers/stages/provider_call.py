@@ -5,9 +5,9 @@ from decimal import Decimal
 
 from shared.domain.answer_cache import CacheResult
 from shared.domain.clock import Clock
-from shared.domain.errors import ProviderError, StreamBroken
 from shared.domain.events import AttemptEnded, Emit
 from shared.domain.job import Attempt
+from shared.domain.provider_errors import ProviderError, StreamBroken
 from shared.domain.providers import ProviderAnswer, ProviderClient, Spent
 from shared.domain.routing import ClientKind, Deployment
 from shared.domain.token_estimate import TokenEstimator

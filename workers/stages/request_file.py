@@ -5,9 +5,10 @@ from typing import Final
 
 import orjson
 
-from shared.domain.errors import FilesUnavailable, NotFound, RequestLost
+from shared.domain.errors import FilesUnavailable, NotFound
 from shared.domain.events import Emit, ServerLost
 from shared.domain.files import Files
+from shared.domain.provider_errors import RequestLost
 from workers.quota_gate import LaneBlocked
 from workers.task import Answer, NobodyAnswered, Proceed, Task
 

@@ -10,9 +10,10 @@ from dataclasses import replace
 
 import orjson
 
+from shared.domain.callbacks import ReplyReport
 from shared.domain.errors import FilesUnavailable, StoreUnavailable
 from shared.domain.files import LargeBodies
-from shared.domain.job import Attempt, Job, JobSpec, JobStatus, Outcome, ReplyReport
+from shared.domain.job import Attempt, Job, JobSpec, JobStatus, Outcome
 from shared.domain.job_files import JobFile
 from shared.domain.job_store import (
     Accepted,

@@ -21,7 +21,7 @@ import orjson
 
 from shared.adapters.providers.complaint import Complaint, read_complaint
 from shared.adapters.providers.retry_after import read_wait_s
-from shared.domain.errors import (
+from shared.domain.provider_errors import (
     AuthenticationFailed,
     ConnectionFailed,
     ContentRefused,

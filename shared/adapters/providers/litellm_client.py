@@ -18,7 +18,7 @@ from shared.adapters.providers.errors import from_litellm
 from shared.adapters.providers.retry_after import rate_limit_headers
 from shared.adapters.providers.streamed_answer import StreamedAnswer
 from shared.adapters.providers.usage import read_usage
-from shared.domain.errors import InvalidRequest, ProviderError, TimedOut, UnexpectedAnswer
+from shared.domain.provider_errors import InvalidRequest, ProviderError, TimedOut, UnexpectedAnswer
 from shared.domain.providers import OnPiece, ProviderAnswer
 from shared.domain.routing import Deployment
 from shared.wire.chat_chunks import with_usage

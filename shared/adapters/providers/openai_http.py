@@ -14,7 +14,7 @@ from shared.adapters.providers.model_names import without_prefix
 from shared.adapters.providers.retry_after import rate_limit_headers
 from shared.adapters.providers.streamed_answer import StreamedAnswer
 from shared.adapters.providers.usage import read_usage
-from shared.domain.errors import ConnectionFailed, InvalidRequest, ProviderError, TimedOut, UnexpectedAnswer
+from shared.domain.provider_errors import ConnectionFailed, InvalidRequest, ProviderError, TimedOut, UnexpectedAnswer
 from shared.domain.providers import OnPiece, ProviderAnswer
 from shared.domain.routing import OPENAI_API_BASE, Deployment
 from shared.wire.chat_chunks import with_usage

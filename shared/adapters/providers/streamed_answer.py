@@ -7,7 +7,7 @@ import orjson
 
 from shared.adapters.providers.errors import from_response
 from shared.adapters.providers.usage import read_usage
-from shared.domain.errors import ConnectionFailed, ProviderError, StreamBroken, UnexpectedAnswer
+from shared.domain.provider_errors import ConnectionFailed, ProviderError, StreamBroken, UnexpectedAnswer
 from shared.domain.providers import OnPiece, ProviderAnswer
 from shared.wire.chat_chunks import ChatAnswerInParts, asks_for_usage, is_usage_alone
 

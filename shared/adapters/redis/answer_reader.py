@@ -9,7 +9,7 @@ from shared.adapters.redis.answer_messages import Credit, Going, Pieces
 from shared.adapters.redis.keys import answer_credits
 from shared.adapters.redis.outgoing import Outgoing, Speaker
 from shared.adapters.redis.stream_patience import StreamPatience
-from shared.domain.errors import StreamBroken
+from shared.domain.provider_errors import StreamBroken
 
 LetSpeak = Callable[[Speaker], None]
 

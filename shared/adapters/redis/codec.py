@@ -7,8 +7,9 @@ from typing import Any, Final
 import orjson
 
 from shared.domain.answer_cache import CacheResult
+from shared.domain.callbacks import ReplyReport, ReplyStatus
 from shared.domain.files import FileReference
-from shared.domain.job import Attempt, Job, JobError, JobSpec, JobStatus, Outcome, ReplyReport, ReplyStatus
+from shared.domain.job import Attempt, Job, JobError, JobSpec, JobStatus, Outcome
 from shared.domain.job_store import Batch
 from shared.domain.lanes import Mailbox
 from shared.domain.usage import Usage

@@ -28,7 +28,8 @@ from shared.adapters.redis.job_listing import JobListing
 from shared.adapters.redis.keys import FEED, of_team
 from shared.adapters.redis.outbox import notices_from
 from shared.adapters.redis.round_trips import Argument, RoundTrips, ScriptCall
-from shared.domain.job import Attempt, Job, JobSpec, JobStatus, Outcome, ReplyReport
+from shared.domain.callbacks import ReplyReport
+from shared.domain.job import Attempt, Job, JobSpec, JobStatus, Outcome
 from shared.domain.job_store import (
     DEFAULT_RETENTION_S,
     Accepted,

@@ -14,8 +14,9 @@ from shared.adapters.redis.keys import answer_pieces
 from shared.adapters.redis.stream_patience import StreamPatience
 from shared.domain.answer_streams import AnswerReader, AnswerStreams
 from shared.domain.clock import SystemClock
-from shared.domain.errors import StoreUnavailable, StreamBroken
+from shared.domain.errors import StoreUnavailable
 from shared.domain.events import Event
+from shared.domain.provider_errors import StreamBroken
 from tests.contracts.store.servers import StoreServer
 from tests.eventually import eventually
 from tests.servers.proxy import Proxy, proxy_to, tcp

@@ -1,6 +1,6 @@
 """What became of the reply about a job."""
 
-from shared.domain.job import ReplyReport, ReplyStatus
+from shared.domain.callbacks import ReplyReport, ReplyStatus
 from shared.domain.job_store import JobStore
 from tests.contracts.store.examples import a_spec, finished, queued, seen
 

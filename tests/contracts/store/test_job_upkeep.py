@@ -8,8 +8,9 @@ from shared.adapters.redis.connection import Client
 from shared.adapters.redis.job_store import RedisJobStore
 from shared.adapters.redis.job_upkeep import RedisJobUpkeep
 from shared.adapters.redis.keys import of_team
+from shared.domain.callbacks import Callback
 from shared.domain.clock import SystemClock
-from shared.domain.job import EXPIRED, Callback, JobSpec, JobStatus
+from shared.domain.job import EXPIRED, JobSpec, JobStatus
 from shared.domain.job_store import ClaimResult, JobFilter, JobStore
 from shared.domain.job_upkeep import JobUpkeep
 from shared.domain.lanes import JobClass, Mailbox

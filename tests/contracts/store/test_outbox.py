@@ -7,7 +7,8 @@ import pytest
 from shared.adapters.redis.connection import Client
 from shared.adapters.redis.keys import of_team
 from shared.adapters.redis.outbox import RedisOutbox
-from shared.domain.job import Callback, JobSpec
+from shared.domain.callbacks import Callback
+from shared.domain.job import JobSpec
 from shared.domain.job_store import JobStore
 from shared.domain.lanes import Mailbox
 from shared.domain.notices import Notice, Outbox

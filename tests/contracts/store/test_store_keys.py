@@ -27,9 +27,10 @@ from shared.adapters.redis.webhook_secrets import RedisWebhookSecrets
 from shared.domain.allowances import Allowance, Charge, Charged, OverLimit, owners_of
 from shared.domain.answer_cache import CachedAnswer, CacheKey
 from shared.domain.api_keys import ApiKey
+from shared.domain.callbacks import ReplyReport, ReplyStatus
 from shared.domain.circuit import Health
 from shared.domain.clock import SystemClock
-from shared.domain.job import Attribution, JobSpec, JobStatus, ReplyReport, ReplyStatus
+from shared.domain.job import Attribution, JobSpec, JobStatus
 from shared.domain.job_store import JobFilter, NewJob
 from shared.domain.lanes import JobClass
 from shared.domain.rate_limit import CallEnd, Cost, Wish
