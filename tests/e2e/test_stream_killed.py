@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from shared.adapters.embedded.valkey import EmbeddedValkey
-from shared.bootstrap import Connections, Servers, open_connections
+from shared.bootstrap.connections import Connections, open_connections
+from shared.bootstrap.servers import Servers
 from shared.domain.clock import SystemClock
-from shared.domain.errors import StreamBroken
 from shared.domain.events import Event
 from shared.domain.ids import new_id
 from shared.domain.job import Envelope, JobSpec, JobStatus
 from shared.domain.job_store import NewJob
 from shared.domain.lanes import Priority
+from shared.domain.provider_errors import StreamBroken
 from shared.domain.work_queue import Message
 from shared.wire.envelope import encode
 from tests.e2e.processes import forebay, write_config
