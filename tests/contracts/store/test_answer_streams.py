@@ -206,7 +206,7 @@ async def test_a_writer_that_thinks_for_long_is_not_taken_for_gone(api: AnswerSt
         pieces = aiter(reader)
         await soon(anext(pieces))
         following = asyncio.ensure_future(anext(pieces))
-        await asyncio.wait([following], timeout=QUICK.look_s * 3 * QUICK.with_writers)
+        await asyncio.wait([following], timeout=QUICK.look_s * (QUICK.with_writers + 3))
         await writer.send(b"Yes.")
         async with asyncio.timeout(_GENEROUSLY_S):
             assert await following == b"Yes."
