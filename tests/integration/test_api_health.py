@@ -75,6 +75,7 @@ async def test_the_documentation_tells_of_every_path_its_bodies_and_its_errors(a
         "/v1/lanes/{lane}",
         "/v1/lanes/{lane}/pause",
         "/v1/lanes/{lane}/resume",
+        "/v1/schedule",
         "/healthz",
         "/readyz",
     }
