@@ -218,8 +218,8 @@ async def test_a_keyring_that_cannot_be_asked_rejects_nobody(
 async def test_a_repeated_message_id_makes_one_job_which_is_told_once_until_it_is_finished(desk: Desk) -> None:
     for correlation_id in ("c-1", "c-2"):
         await desk.submit(message_id="m-1", correlation_id=correlation_id)
+        await desk.nothing_waits()
     job = await desk.job()
-    await desk.nothing_waits()
     await desk.finish(job["id"])
     async with desk.courier():
         first = await desk.reply()
