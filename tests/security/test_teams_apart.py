@@ -51,6 +51,7 @@ async def test_nothing_of_one_team_is_read_listed_or_cancelled_by_another(api: A
                 ("GET", f"/v1/batches/{owner.batch}"),
                 ("GET", f"/v1/jobs?batch={owner.batch}"),
                 *([("POST", f"/v1/jobs/{owner.job}/cancel")] if key != owner.key else []),
+                *([("GET", f"/v1/jobs/{owner.job}/events")] if key != owner.key else []),
             ):
                 answer = await api.call(method, path, key)
                 assert answer.status == expected, (owner.team, method, path)
