@@ -75,7 +75,7 @@ def create_app(parts: ApiParts) -> DescribedApi:
         redoc_url=None,
         middleware=[Middleware(RequestIds, make_id=lambda: f"req_{secrets.token_hex(16)}")],
     )
-    app.on_stopping.append(streams.end)
+    app.on_stopping += [streams.end, results.give_way]
     error_responses.install(app)
     for routes in (
         jobs.router(parts, authentication, admission, results),

@@ -27,6 +27,7 @@ class ResultHub:
         self._feed = feed
         self._clock = clock
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self._is_ending = False
         self._listener = EnduringTask("result-hub", self._listen, clock, emit)
 
     def start(self) -> None:
@@ -38,13 +39,23 @@ class ResultHub:
         await self._listener.stop()
         self._wake_all()
 
-    async def final(self, job_id: str, read: Read, timeout_s: float) -> Job | None:
+    def give_way(self) -> None:
+        """Have those who are willing to (``gives_way``) wait no longer: the server is to stop."""
+        self._is_ending = True
+        self._wake_all()
+
+    async def final(self, job_id: str, read: Read, timeout_s: float, *, gives_way: bool = False) -> Job | None:
         """Give the job when it is final, or as it is after ``timeout_s`` seconds. None: there is no such job.
 
         Whoever waits is registered before each reading, so a change between the two wakes it. A reading is never
         cut off. Raises what ``read`` raises; but once it has found the job, an absent store is waited for as well.
+        gives_way: it is as if the time were over when the server is to stop.
         """
         end = self._clock.monotonic() + timeout_s
+
+        def is_over() -> bool:
+            return self._clock.monotonic() >= end or (gives_way and self._is_ending)
+
         was_found = False
         while True:
             with self._registered(job_id) as woken:
@@ -52,12 +63,12 @@ class ResultHub:
                 try:
                     job = await read()
                 except StoreUnavailable:
-                    if not was_found or self._clock.monotonic() >= end:
+                    if not was_found or is_over():
                         raise
                     patience_s = LOOK_AGAIN_S
                 else:
                     was_found = True
-                    if job is None or job.status.is_final or self._clock.monotonic() >= end:
+                    if job is None or job.status.is_final or is_over():
                         return job
                 await asyncio.wait([woken], timeout=min(patience_s, end - self._clock.monotonic()))
 

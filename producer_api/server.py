@@ -13,7 +13,7 @@ from producer_api.described_api import DescribedApi
 from shared.domain.errors import ConfigurationError
 
 SHUTDOWN_GRACE_S: Final = 5
-"""Seconds that requests under way are given; a long poll is cut then, and its client asks again."""
+"""Seconds that requests under way are given. Long polls and streams end at once, and their clients come again."""
 
 BACKLOG: Final = 2048
 

@@ -95,7 +95,7 @@ class _Shelf:
     async def job(self, team: str, job_id: str, wait_s: float) -> Job:
         self._absent.require_id(job_id)
         job = (
-            await self._results.final(job_id, lambda: self._parts.store.get(team, job_id), wait_s)
+            await self._results.final(job_id, lambda: self._parts.store.get(team, job_id), wait_s, gives_way=True)
             if wait_s > 0
             else await self._parts.store.get(team, job_id)
         )

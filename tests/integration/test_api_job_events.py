@@ -253,6 +253,24 @@ async def test_a_stopping_server_ends_its_streams_at_once(valkey_url: str) -> No
     await session.close()
 
 
+async def test_a_stopping_server_answers_its_long_polls_at_once_with_the_jobs_as_they_are(valkey_url: str) -> None:
+    loop = asyncio.get_running_loop()
+    async with aiohttp.ClientSession(headers={"authorization": f"Bearer {KEY}"}) as session:
+        async with running_api(valkey_url) as api:
+            job_id = await submitted(api)
+            before = api.store.readings
+            poll = asyncio.create_task(session.get(f"{api.url}/v1/jobs/{job_id}?wait=60"))
+
+            async def waits() -> bool:
+                return api.store.readings > before
+
+            await eventually(waits)
+            began = loop.time()
+        answer = await poll
+        assert loop.time() - began < 2
+        assert (answer.status, (await answer.json())["status"]) == (200, "queued")
+
+
 @pytest.mark.parametrize("last", ["x", "-1", "1.5", "1" * 19, "1, 2"])
 async def test_a_last_event_that_is_none_is_refused(api: Api, last: str) -> None:
     answer = await api.call("GET", f"/v1/jobs/{await submitted(api)}/events", headers={"last-event-id": last})
