@@ -168,6 +168,7 @@ async def open_door(amqp_url: str, kind: type[WatchedDoor] = WatchedDoor) -> Asy
     """Lend a door; nobody listens behind it yet."""
     publishing = RabbitMQWorkQueue(amqp_url, SystemClock(), lambda _: None)
     await publishing.open()
+    await publishing.declare(())
     door = kind(amqp_url, publishing.publishing, SystemClock(), lambda _: None)
     try:
         yield door
@@ -190,19 +191,5 @@ async def open_desk(
         await aio_pika.connect(amqp_url) as connection,
     ):
         channel = await connection.channel(on_return_raises=True)
-        await _until_it_is_there(connection)
         replies = await channel.declare_queue(f"forebay.reply.{uuid.uuid4().hex}", exclusive=True)
         yield Desk(api, opened, channel, replies)
-
-
-async def _until_it_is_there(connection: aio_pika.abc.AbstractConnection) -> None:
-    async def is_there() -> bool:
-        channel = await connection.channel()
-        try:
-            await channel.declare_queue(SUBMIT, passive=True)
-        except aio_pika.exceptions.ChannelNotFoundEntity:
-            return False
-        await channel.close()
-        return True
-
-    await eventually(is_there, _AGES_S)
