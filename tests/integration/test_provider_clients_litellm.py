@@ -37,7 +37,9 @@ from tests.servers.provider import CHAT, SimulatedProvider, question
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.filterwarnings("ignore:Accessing the 'model_:DeprecationWarning"),  # LiteLLM's, of pydantic
+    # LiteLLM's, of pydantic; as errors they would be the provider's.
+    pytest.mark.filterwarnings("ignore:Accessing the 'model_:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Item .* is using the `ReadOnly` qualifier:UserWarning"),
 ]
 
 

@@ -18,6 +18,7 @@ from tests.contracts.store.examples import (
     a_spec,
     claimed,
     finished,
+    new,
     queued,
     seen,
 )
@@ -107,6 +108,21 @@ async def test_a_revived_job_is_kept_and_listed(store: JobStore, client: Client)
     assert await client.zscore(keys.expiring, spec.id) is None
     page = await store.list(TEAM, JobFilter(status=JobStatus.QUEUED), None, 10)
     assert [job.spec.id for job in page.jobs] == [spec.id]
+
+
+async def test_the_idempotency_key_of_a_revived_job_stands_for_it_until_its_next_end(
+    store: JobStore, client: Client
+) -> None:
+    spec = a_spec(idempotency_key="k")
+    await store.accept([new(spec, key="k")])
+    await store.mark_queued(TEAM, [spec])
+    await finished(store, spec, FAILURE)
+    key = of_team(TEAM).idempotency("k")
+    assert await client.ttl(key) > 0
+    await store.revive(spec, b"message")
+    assert await client.ttl(key) == -1
+    await finished(store, spec)
+    assert await client.ttl(key) > 0
 
 
 async def test_a_revived_job_has_the_deadline_it_is_given(store: JobStore, client: Client) -> None:

@@ -16,6 +16,10 @@ if status ~= 'failed' then
 end
 
 redis.call('PERSIST', KEYS[1])
+local key = idempotency_key()
+if key and redis.call('HGET', key, 'job') == id then
+  redis.call('PERSIST', key)
+end
 redis.call('HDEL', KEYS[1], 'outcome', 'finished_at', 'sequence', 'started_at', 'starts', 'lost', 'attempts', 'reply')
 if attempts then
   redis.call('HSET', KEYS[1], 'past_attempts', past and (past .. '\n' .. attempts) or attempts)
