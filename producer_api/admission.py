@@ -23,6 +23,7 @@ from producer_api.body import JSON_TYPES, read_body, require_content_type
 from producer_api.drafts import Arrival, Draft, Drafting, idempotency_of
 from producer_api.filing import Filing
 from producer_api.gathering import Gathering
+from producer_api.marks import Marks
 from producer_api.metering import Metering
 from producer_api.parts import ApiParts
 from producer_api.withdrawals import Withdrawals
@@ -64,6 +65,7 @@ class Admission:
         self._gathering = Gathering(self.admit_all)
         self.withdrawals = Withdrawals(parts.store, self._metering.give_back, parts.clock, parts.emit)
         self._announcer = Announcer(parts.queue, parts.outbox)
+        self._marks = Marks(parts.store, parts.clock)
         self._parts = parts
 
     async def admit(self, request: Request) -> Job:
@@ -145,7 +147,7 @@ class Admission:
             self.withdrawals.add([draft.spec for draft in drafts if draft.idempotency is None])
             raise
         published = await asyncio.gather(*map(self._publish, drafts, jobs, accepted))
-        queued = await self._mark_queued(team, published)
+        queued = await self._mark_queued(team, drafts, published)
         await self._tell([notice for found in accepted for notice in found.notices])
         self._announce(drafts, queued)
         await self._metering.give_back([draft.spec for draft in map(_charged_in_vain, drafts, queued) if draft])
@@ -200,12 +202,14 @@ class Admission:
             except StoreUnavailable:
                 self.withdrawals.add([draft.spec])
 
-    async def _mark_queued(self, team: str, jobs: Sequence[Admitted]) -> list[Admitted]:
-        published = [job.spec for job in jobs if isinstance(job, Job) and job.status is JobStatus.ACCEPTED]
-        if published:
-            # The broker has them: whoever claims them, or the repair of stranded jobs, puts the records right.
-            with suppress(StoreUnavailable):
-                await self._parts.store.mark_queued(team, published)
+    async def _mark_queued(self, team: str, drafts: Sequence[Draft], jobs: Sequence[Admitted]) -> list[Admitted]:
+        published = [
+            (job.spec, job.spec.streams and draft.idempotency is None)
+            for draft, job in zip(drafts, jobs, strict=True)
+            if isinstance(job, Job) and job.status is JobStatus.ACCEPTED
+        ]
+        self._marks.mark_later(team, [spec for spec, has_time in published if has_time])
+        await self._marks.mark(team, [spec for spec, has_time in published if not has_time])
         return [_queued(job) for job in jobs]
 
     async def _tell(self, notices: Sequence[Notice]) -> None:
