@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 from aiohttp import web
 
 from shared.adapters.files.filed_job_store import FiledJobStore
@@ -15,7 +16,8 @@ from shared.domain.files import LargeBodies
 from shared.domain.retry import RetryPolicy
 from shared.domain.work_queue import Delivery
 from tests.integration.api_rig import KEY, TEAM, Answer, Api, running_api
-from tests.integration.worker_rig import Rig, sim_deployment, worker_rig
+from tests.integration.worker_rig import Rig, worker_rig
+from tests.servers.provider import SimulatedProvider
 from tests.servers.web import serving
 from workers.executor import Verdict
 
@@ -96,8 +98,11 @@ async def road(valkey_url: str, folder: Path) -> AsyncIterator[Road]:
     app.router.add_post("/v1/chat/completions", provider.complete)
     files = ObjectFiles(folder.as_uri())
     large = LargeBodies(files)
-    async with serving(app) as url, worker_rig(valkey_url, RetryPolicy(max_attempts=3, base_s=0)) as rig:
-        rig.lane = replace(rig.lane, deployments=(sim_deployment(0, f"{url}/v1"),))
+    async with (
+        serving(app) as url,
+        aiohttp.ClientSession() as session,
+        worker_rig(valkey_url, RetryPolicy(), provider=SimulatedProvider(f"{url}/v1", session)) as rig,
+    ):
         records = rig.parts.store
         rig.parts = replace(rig.parts, store=FiledJobStore(records, large), files=files)
         whole = WholeJobs(records, large)

@@ -141,13 +141,16 @@ class Rig:
 
 
 @asynccontextmanager
-async def worker_rig(store_url: str, retry: RetryPolicy, deployments: int = 1) -> AsyncIterator[Rig]:
-    """Build a rig on an empty store."""
+async def worker_rig(
+    store_url: str, retry: RetryPolicy, deployments: int = 1, provider: SimulatedProvider | None = None
+) -> AsyncIterator[Rig]:
+    """Build a rig on an empty store; without a ``provider`` one is started for it."""
     async with AsyncExitStack() as stack:
         client = connect(store_url)
         assert isinstance(client, Redis)
         stack.push_async_callback(client.aclose)
-        provider = await stack.enter_async_context(simulated_provider())
+        if provider is None:
+            provider = await stack.enter_async_context(simulated_provider())
         events: list[Event] = []
         queue = StreamsWorkQueue(client, SystemClock(), events.append)
         await queue.open()
