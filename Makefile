@@ -1,6 +1,10 @@
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
+# What measures time or kills whole installations wants the machine for itself; the rest mostly waits for servers.
+ALONE := tests/e2e tests/chaos
+IN_PARALLEL := $(if $(FOREBAY_TEST_AMQP_URL)$(FOREBAY_TEST_REDIS_URL),,-n 2 --dist loadfile)
+
 .PHONY: help install demo test check bench fmt lock
 
 help: ## say what can be made
@@ -16,7 +20,14 @@ demo: install ## a real batch through real queues, against a simulated provider
 	@$(BIN)/forebay demo
 
 test: install ## every test; sets up its own servers. ARGS="-k name" picks some
+ifdef ARGS
 	@$(BIN)/pytest $(ARGS)
+else
+	@failed=0; \
+	$(BIN)/pytest $(IN_PARALLEL) tests $(ALONE:%=--ignore=%) || failed=1; \
+	$(BIN)/pytest $(ALONE) || failed=1; \
+	exit $$failed
+endif
 
 check: install ## style, types, and which way imports go
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ first. Where none of this works the tests fail; they are never skipped.
 """
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -201,8 +202,10 @@ def rabbitmq_url(request: pytest.FixtureRequest) -> str:
 def _choose_server() -> RestartableRabbitMQ:
     if _docker_answers():
         return ContainerRabbitMQ()
-    if _find_installed() is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        _install()
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        with _one_process_at_a_time():
+            if _find_installed() is None:
+                _install()
     script = _find_installed()
     if script is None:
         pytest.fail(_HOW_TO)
@@ -224,6 +227,14 @@ def _find_installed() -> Path | None:
     on_path = shutil.which("rabbitmq-server")
     candidates = [*_INSTALLED, *([Path(on_path)] if on_path else [])]
     return next((candidate for candidate in candidates if os.access(candidate, os.X_OK)), None)
+
+
+@contextlib.contextmanager
+def _one_process_at_a_time() -> Iterator[None]:
+    """Tests may run in several processes, of which one installs and the others wait."""
+    with (Path(tempfile.gettempdir()) / "forebay-tests.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _install() -> None:
