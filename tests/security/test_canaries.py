@@ -7,6 +7,7 @@ import aiohttp
 from redis.asyncio import Redis
 
 from forebay.client import AsyncClient, JobQuery
+from shared.adapters.embedded.directory_lock import holder_of
 from shared.adapters.redis.connection import connect
 from shared.adapters.streams.work_queue import StreamsWorkQueue
 from shared.domain.clock import SystemClock
@@ -92,4 +93,5 @@ async def _headers_of_dead_letters(store_url: str) -> str:
 
 
 def _store_url(folder: Path) -> str:
-    return f"unix://{next(folder.rglob('*.sock'))}"
+    [lock] = folder.rglob("server.lock")  # the socket itself stands elsewhere, where the folder's path is long
+    return f"unix://{holder_of(lock)['socket']}"

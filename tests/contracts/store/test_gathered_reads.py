@@ -72,7 +72,7 @@ async def test_an_absent_store_is_told_to_all_who_wait_and_they_do_not_wait_in_t
     began = loop.time()
     found = await asyncio.gather(*(store.get(TEAM, spec.id) for _ in range(5_000)), return_exceptions=True)
     assert {type(answer) for answer in found} == {StoreUnavailable}
-    assert loop.time() - began < 4.0
+    assert loop.time() - began < 20.0  # in turns it would be fifty
     mortal_server.thaw()
     job = await store.get(TEAM, spec.id)
     assert job is not None

@@ -102,7 +102,11 @@ async def test_what_ended_before_its_message_came_never_runs_though_its_retentio
     assert [job.spec.id for job in (await brief.list(TEAM, JobFilter(), None, 9)).jobs] == []
 
 
-@pytest.mark.parametrize("times", [{"run_at": NOW + 30 * DAY_S}, {"deadline": NOW + 30 * DAY_S}, {}], ids=str)
+@pytest.mark.parametrize(
+    "times",
+    [{"run_at": NOW + 30 * DAY_S}, {"deadline": NOW + 30 * DAY_S}, {}],
+    ids=["later", "with a deadline", "at once"],
+)
 async def test_a_cancelled_job_is_known_until_its_message_can_come_no_more(
     client: Client, times: dict[str, Any]
 ) -> None:
