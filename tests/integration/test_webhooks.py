@@ -4,13 +4,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from shared.adapters.redis.deliveries import RedisDeliveries
 from shared.domain.events import EndpointDisabled, MessageBuried, WebhookAttempted
 from shared.domain.job import JobStatus
 from shared.domain.job_store import Batch
 from shared.domain.lanes import Mailbox
 from shared.domain.notices import Notice
+from shared.domain.webhook_deliveries import Delivery, DeliveryAttempt
 from shared.domain.webhook_endpoints import GIVEN_UP_AFTER_S, Failing
-from shared.domain.webhook_schedule import HORIZON_S, JITTER, WAITS_S, DeliveryStatus
+from shared.domain.webhook_schedule import HORIZON_S, JITTER, WAITS_S, DeliveryStatus, Ruling
 from shared.domain.webhooks import LARGEST_BODY, EventType
 from shared.domain.work_queue import Message
 from shared.wire.job_object import render_job
@@ -302,6 +304,25 @@ async def test_an_attempt_that_was_noted_and_not_followed_up_is_followed_up(rig:
     assert rig.queue.fails == 0
     assert ended.status is DeliveryStatus.DELIVERED
     assert [attempt.status for attempt in ended.attempts] == [500, 204]
+
+
+class ForgetfulDeliveries(RedisDeliveries):
+    """The real records; the answer to each note is lost once, and the command sent again, as the client does."""
+
+    async def note(self, delivery: Delivery, attempt: DeliveryAttempt, ruling: Ruling) -> bool:
+        await super().note(delivery, attempt, ruling)
+        return await super().note(delivery, attempt, ruling)
+
+
+async def test_an_attempt_is_followed_up_though_the_stores_answer_to_its_note_was_lost(
+    rig: WebhookRig, hook: Receiver
+) -> None:
+    hook.answers = [say(500), say(500), take]
+    await rig.end_job(hook.url)
+    async with rig.carrying(deliveries=ForgetfulDeliveries(rig.redis)):
+        [ended] = await rig.ended(1)
+        await eventually(lambda: _is_empty(rig))
+    assert [attempt.status for attempt in ended.attempts] == [500, 500, 204]
 
 
 async def test_a_deleted_endpoint_gets_nothing_more_not_even_what_is_under_way(rig: WebhookRig) -> None:

@@ -80,8 +80,16 @@ class Attempts:
             if endpoint is not None:
                 await self._judge(endpoint, ruling)
         self._tell(delivery, attempt)
-        if await self._parts.deliveries.note(delivery, attempt, ruling) and ruling.next_attempt_at is not None:
-            await self._publish_later(AttemptDue(delivery.event.team, delivery.id, number + 1), ruling.next_attempt_at)
+        if await self._parts.deliveries.note(delivery, attempt, ruling):
+            if ruling.next_attempt_at is not None:
+                await self._publish_later(
+                    AttemptDue(delivery.event.team, delivery.id, number + 1), ruling.next_attempt_at
+                )
+            return
+        # Noted before: by another, or by this call itself, whose answer was lost, so that it was sent again.
+        noted = await self._parts.deliveries.get(delivery.event.team, delivery.id)
+        if noted is not None:
+            await self._publish_what_follows(noted, delivery.due)
 
     def _tell(self, delivery: Delivery, attempt: DeliveryAttempt) -> None:
         number, kind = delivery.due.number, delivery.event.type.value
