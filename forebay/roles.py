@@ -151,6 +151,7 @@ class Process:
             allowances=connections.allowances,
             clock=self.clock,
             emit=self.emit,
+            deliveries=connections.deliveries,
             windows=self.windows,
         )
         await connections.queue.declare([*self.catalog.lanes, *MAILBOXES])

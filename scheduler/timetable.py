@@ -10,9 +10,11 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from scheduler.duties.clean_up_files import CleanUpFiles, FileShelf
 from scheduler.duties.expire_jobs import ExpireJobs
+from scheduler.duties.forget_deliveries import ForgetDeliveries
 from scheduler.duties.forget_jobs import ForgetJobs
 from scheduler.duties.parts import DutyParts
 from scheduler.duties.publish_notices import PublishNotices
+from scheduler.duties.publish_overdue_deliveries import PublishOverdueDeliveries
 from scheduler.duties.republish_stranded_jobs import RepublishStrandedJobs
 from scheduler.duties.watch_deadlines import WatchDeadlines
 from shared.domain.durations import format_duration
@@ -66,8 +68,10 @@ def timetable(parts: DutyParts, shelf: FileShelf | None = None) -> tuple[Row, ..
     return (
         Row("republish stranded jobs", every(10), RepublishStrandedJobs(parts)),
         Row("publish notices", every(10), PublishNotices(parts)),
+        Row("publish overdue deliveries", every(30), PublishOverdueDeliveries(parts)),
         Row("expire jobs", every(5), ExpireJobs(parts)),
         Row("watch deadlines", every(60), WatchDeadlines(parts)),
         Row("forget jobs", every(60), ForgetJobs(parts)),
+        Row("forget deliveries", every(60), ForgetDeliveries(parts)),
         *([Row("clean up files", every(300), CleanUpFiles(shelf, parts.clock))] if shelf else []),
     )

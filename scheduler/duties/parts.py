@@ -9,6 +9,7 @@ from shared.domain.job_store import JobStore
 from shared.domain.job_upkeep import JobUpkeep
 from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow
 from shared.domain.notices import Outbox
+from shared.domain.webhook_deliveries import Deliveries
 from shared.domain.work_queue import WorkQueue
 
 
@@ -23,4 +24,5 @@ class DutyParts:
     allowances: Allowances
     clock: Clock
     emit: Emit
+    deliveries: Deliveries
     windows: tuple[DeferrableWindow, ...] = DEFERRABLE_WINDOWS

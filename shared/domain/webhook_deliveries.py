@@ -65,6 +65,11 @@ class Delivery:
         return Round(self.made - self.made_before + 1, self.began_at)
 
     @property
+    def is_unpublished(self) -> bool:
+        """Whether it waits for an attempt whose message was never confirmed."""
+        return self.status is DeliveryStatus.PENDING and self.queued <= self.made
+
+    @property
     def due(self) -> "AttemptDue":
         """Its next attempt."""
         return AttemptDue(self.event.team, self.id, self.made + 1)
@@ -172,6 +177,20 @@ class Deliveries(Protocol):
 
     async def note_queued(self, due: AttemptDue) -> None:
         """Note that the message of an attempt was confirmed."""
+        ...
+
+    async def overdue(self, before: float, most: int) -> list[Delivery]:
+        """Give unpublished deliveries of all teams, at most so many, whose next attempt was due ``before``.
+
+        before: seconds since the epoch. Nobody else will publish their messages, unless just now.
+        """
+        ...
+
+    async def forget(self, most: int) -> int:
+        """Take deliveries of all teams that are kept no more out of the listings, about so many; give how many those were.
+
+        Their records end by themselves; a team whose deliveries begin one after the other needs no such help.
+        """
         ...
 
     async def get(self, team: str, delivery_id: str) -> Delivery | None:

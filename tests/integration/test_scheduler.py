@@ -14,6 +14,7 @@ from scheduler.duties.watch_deadlines import WatchDeadlines
 from scheduler.scheduler import Scheduler
 from scheduler.timetable import Row, every, timetable
 from shared.adapters.redis.connection import connect
+from shared.adapters.redis.deliveries import RedisDeliveries
 from shared.adapters.redis.job_upkeep import RedisJobUpkeep
 from shared.adapters.redis.schedule import RedisSchedule
 from shared.domain.allowances import UNLIMITED, Allowance, Charge, Charged, OverLimit, Owner, OwnerKind
@@ -39,7 +40,7 @@ async def rig(valkey_url: str) -> AsyncIterator[Rig]:
 @pytest.fixture
 async def duties(rig: Rig, valkey_url: str) -> AsyncIterator[DutyParts]:
     client = connect(valkey_url)
-    yield duty_parts(rig, RedisJobUpkeep(client))
+    yield duty_parts(rig, RedisJobUpkeep(client), RedisDeliveries(client))
     await client.aclose()
 
 

@@ -35,6 +35,7 @@ from shared.domain.routing import ClientKind, Deployment
 from shared.domain.token_estimate import TokenEstimator
 from shared.domain.turns import Turns
 from shared.domain.usage import Price
+from shared.domain.webhook_deliveries import Deliveries
 from shared.domain.work_queue import Delivery, Intake, Message
 from shared.wire.envelope import encode
 from tests.servers.provider import SimulatedProvider, simulated_provider
@@ -177,10 +178,13 @@ async def worker_rig(
         yield Rig(parts, lane, provider, queue.intake(lane.name, DEFAULT_WEIGHTS, 8), events=events)
 
 
-def duty_parts(rig: Rig, upkeep: JobUpkeep) -> DutyParts:
+def duty_parts(rig: Rig, upkeep: JobUpkeep, deliveries: Deliveries) -> DutyParts:
     """What the scheduler's duties work with, beside that worker."""
     parts = rig.parts
-    return DutyParts(parts.store, upkeep, parts.queue, parts.outbox, parts.allowances, rig.clock, rig.events.append)
+    return DutyParts(
+        *(parts.store, upkeep, parts.queue, parts.outbox, parts.allowances),
+        *(rig.clock, rig.events.append, deliveries),
+    )
 
 
 def sim_deployment(number: int, url: str, lane: str = "sim") -> Deployment:

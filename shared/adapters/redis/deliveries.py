@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from shared.adapters.redis import scripts
 from shared.adapters.redis.connection import Client
+from shared.adapters.redis.every_team import EveryTeam
 from shared.adapters.redis.keys import of_team
 from shared.adapters.redis.round_trips import Argument, RoundTrips, ScriptCall
 from shared.adapters.redis.webhook_secrets import text_of
@@ -29,6 +30,10 @@ MOST_LOOKED_AT: Final = 5_000
 """Records that one page looks at; then it gives what it has, and where to go on."""
 
 _AT_ONCE: Final = 500
+
+MOST_OF_A_TEAM: Final = 50
+"""Overdue deliveries of one team that one call gives, so that the others have theirs."""
+
 _EVENT: Final = TypeAdapter(WebhookEvent)
 
 
@@ -38,6 +43,7 @@ class RedisDeliveries:
     def __init__(self, client: Client, kept_s: float = KEPT_S) -> None:
         """``kept_s``: seconds that a delivery is kept after its last change."""
         self._server = RoundTrips(client)
+        self._teams = EveryTeam(self._server)
         self._kept_ms = int(kept_s * 1000)
 
     async def begin(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
@@ -73,8 +79,9 @@ class RedisDeliveries:
 
     async def note_queued(self, due: AttemptDue) -> None:
         """Note that the message of an attempt was confirmed."""
-        names = [of_team(due.team).delivery(due.delivery_id)]
-        await self._server.run(ScriptCall(scripts.NOTE_QUEUED_DELIVERY, names, [due.number]))
+        keys = of_team(due.team)
+        names = [keys.delivery(due.delivery_id), keys.unpublished_deliveries]
+        await self._server.run(ScriptCall(scripts.NOTE_QUEUED_DELIVERY, names, [due.number, due.delivery_id]))
 
     async def get(self, team: str, delivery_id: str) -> Delivery | None:
         """Give a delivery."""
@@ -97,6 +104,41 @@ class RedisDeliveries:
             after = ids[-1]
         return DeliveryPage(tuple(found), next_after=after)
 
+    async def overdue(self, before: float, most: int) -> list[Delivery]:
+        """Give deliveries whose next message nobody has published."""
+        teams = await self._teams.names()
+        limit = min(most, MOST_OF_A_TEAM)
+        found = await self._teams.run(teams, lambda team: self._looking(team, before, limit))
+        overdue: list[Delivery] = []
+        for team, ids in zip(teams, found, strict=True):
+            if ids and len(overdue) < most:
+                overdue += await self._unpublished(team, [raw.decode() for raw in ids[: most - len(overdue)]])
+        return overdue
+
+    async def forget(self, most: int) -> int:
+        """Take deliveries that are kept no more out of the listings."""
+        forgotten, teams = 0, await self._teams.names()
+        while teams and forgotten < most:
+            swept = await self._teams.run(teams, self._sweeping)
+            forgotten += sum(swept)
+            teams = [team for team, count in zip(teams, swept, strict=True) if count == _AT_ONCE]
+        return forgotten
+
+    def _looking(self, team: str, before: float, limit: int) -> ScriptCall:
+        return ScriptCall(scripts.OVERDUE_DELIVERIES, [of_team(team).unpublished_deliveries], [repr(before), limit])
+
+    def _sweeping(self, team: str) -> ScriptCall:
+        keys = of_team(team)
+        return ScriptCall(scripts.FORGET_JOBS, [keys.deliveries, keys.expiring_deliveries], [_AT_ONCE])
+
+    async def _unpublished(self, team: str, ids: Sequence[str]) -> list[Delivery]:
+        """Read those of them whose message is still missing; what is kept no more leaves the index."""
+        found = await self._read(team, ids)
+        gone = set(ids).difference(delivery.id for delivery in found)
+        if gone:
+            await self._server.send(("ZREM", of_team(team).unpublished_deliveries, *gone))
+        return [delivery for delivery in found if delivery.is_unpublished]
+
     def _beginning_of(self, delivery: Delivery) -> ScriptCall:
         event, keys = delivery.event, of_team(delivery.event.team)
         names = [
@@ -104,6 +146,7 @@ class RedisDeliveries:
             keys.deliveries,
             keys.expiring_deliveries,
             keys.deliveries_of(event.subject),
+            keys.unpublished_deliveries,
         ]
         fields: dict[str, Argument] = {
             "id": delivery.id,
@@ -119,11 +162,18 @@ class RedisDeliveries:
             "next_attempt_at": repr(delivery.began_at),
         }
         arguments = [part for field in fields.items() for part in field]
-        return ScriptCall(scripts.BEGIN_DELIVERY, names, [delivery.id, self._kept_ms, *arguments])
+        return ScriptCall(
+            scripts.BEGIN_DELIVERY, names, [delivery.id, self._kept_ms, repr(delivery.began_at), *arguments]
+        )
 
     def _changed(self, team: str, delivery_id: str, subject: str) -> list[str]:
         keys = of_team(team)
-        return [keys.delivery(delivery_id), keys.expiring_deliveries, keys.deliveries_of(subject)]
+        return [
+            keys.delivery(delivery_id),
+            keys.expiring_deliveries,
+            keys.deliveries_of(subject),
+            keys.unpublished_deliveries,
+        ]
 
     async def _ids(self, team: str, subject: str | None, after: str | None, count: int) -> list[str]:
         keys = of_team(team)

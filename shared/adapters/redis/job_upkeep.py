@@ -1,12 +1,13 @@
 """What must happen to jobs though nobody takes them: team by team, each job in one script."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from shared.adapters.redis import scripts
 from shared.adapters.redis.codec import JOB_FIELDS, encode_outcome, job_from
 from shared.adapters.redis.connection import Client
-from shared.adapters.redis.keys import FEED, TEAMS, of_team
+from shared.adapters.redis.every_team import EveryTeam
+from shared.adapters.redis.keys import FEED, of_team
 from shared.adapters.redis.outbox import notices_from
 from shared.adapters.redis.round_trips import RoundTrips, ScriptCall
 from shared.domain.job import EXPIRED, Job
@@ -15,7 +16,7 @@ from shared.domain.job_upkeep import LONG_OVERDUE_S, ExpiredJob
 from shared.domain.lanes import DEFERRABLE_WINDOWS
 
 AT_ONCE: Final = 200
-"""Jobs, or teams, that travel in one round trip."""
+"""Jobs that travel in one round trip."""
 
 
 class RedisJobUpkeep:
@@ -30,6 +31,7 @@ class RedisJobUpkeep:
         """``retention_s``, ``longest_window_s``: as ``RedisJobStore`` has them."""
         self._longest_window_s = longest_window_s
         self._server = RoundTrips(client)
+        self._teams = EveryTeam(self._server)
         self._retention_ms = int(retention_s * 1000)
 
     async def expire(self, most: int, long_overdue_s: float = LONG_OVERDUE_S) -> list[ExpiredJob]:
@@ -61,27 +63,17 @@ class RedisJobUpkeep:
 
     async def forget(self, most: int) -> int:
         """Take jobs whose retention is over out of the listings."""
-        forgotten, teams = 0, await self._teams()
+        forgotten, teams = 0, await self._teams.names()
         while teams and forgotten < most:
-            swept = await self._of_each(teams, self._sweeping)
+            swept = await self._teams.run(teams, self._sweeping)
             forgotten += sum(swept)
             teams = [team for team, count in zip(teams, swept, strict=True) if count == AT_ONCE]
         return forgotten
 
-    async def _teams(self) -> list[str]:
-        return sorted(member.decode() for member in await self._server.send(("SMEMBERS", TEAMS)))
-
     async def _teams_with_a_deadline(self, earliest: float | str, latest: float) -> list[str]:
-        teams = await self._teams()
-        found = await self._of_each(teams, lambda team: self._looking(team, earliest, latest, 0, 1))
+        teams = await self._teams.names()
+        found = await self._teams.run(teams, lambda team: self._looking(team, earliest, latest, 0, 1))
         return [team for team, ids in zip(teams, found, strict=True) if ids]
-
-    async def _of_each(self, teams: Sequence[str], call: Callable[[str], ScriptCall]) -> list[Any]:
-        """Run a script for each team, many in a round trip."""
-        replies: list[Any] = []
-        for start in range(0, len(teams), AT_ONCE):
-            replies += await self._server.run_all([call(team) for team in teams[start : start + AT_ONCE]])
-        return replies
 
     def _looking(self, team: str, earliest: float | str, latest: float, passed_over: int, limit: int) -> ScriptCall:
         arguments = (earliest, latest, passed_over, limit)

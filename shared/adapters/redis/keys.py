@@ -111,6 +111,11 @@ class TeamKeys:
         """A sorted set of the ids of webhook deliveries, by the moment at which they are forgotten."""
         return f"{self.prefix}expiring-deliveries"
 
+    @property
+    def unpublished_deliveries(self) -> str:
+        """A sorted set of the ids of webhook deliveries whose next message is not confirmed, by when it is due."""
+        return f"{self.prefix}unpublished-deliveries"
+
     def delivery(self, delivery_id: str) -> str:
         """A hash: the delivery's record."""
         return f"{self.prefix}delivery:{delivery_id}"

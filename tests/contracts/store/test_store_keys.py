@@ -128,6 +128,8 @@ async def _send_webhooks(client: Redis) -> None:
     assert await deliveries.note(delivery, attempt, Ruling(DeliveryStatus.DELIVERED))
     await deliveries.begin_anew(TEAM, delivery.id, CREATED_AT)
     await deliveries.page(TEAM, DeliveryFilter(), None, 10)
+    await deliveries.overdue(CREATED_AT + 1.0, 10)
+    await deliveries.forget(10)
 
 
 async def _keep_a_schedule(schedule: RedisSchedule) -> None:

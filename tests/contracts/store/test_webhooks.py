@@ -216,6 +216,66 @@ async def test_a_delivery_is_forgotten_and_leaves_the_lists(client: Client, deli
     assert await client.zcard(of_team(TEAM).deliveries) == 1
 
 
+async def overdue(deliveries: RedisDeliveries, before: float = LATER) -> list[str]:
+    return [delivery.event.subject for delivery in await deliveries.overdue(before, 10)]
+
+
+@pytest.fixture
+async def known_team(client: Client) -> None:
+    """A team is known by its jobs."""
+    await RedisJobStore(client).accept([new(a_spec())])
+
+
+@pytest.mark.usefixtures("known_team")
+async def test_a_delivery_whose_next_message_nobody_has_published_is_overdue(deliveries: RedisDeliveries) -> None:
+    [delivery, early] = await deliveries.begin([a_delivery("job_1"), a_delivery("job_2", at=LATER + 1)])
+    assert await overdue(deliveries) == ["job_1"]
+    await deliveries.note_queued(delivery.due)
+    assert await overdue(deliveries) == []
+    await deliveries.note(delivery, FAILED, PENDING)
+    assert await overdue(deliveries, LATER - 1) == []
+    assert await overdue(deliveries) == ["job_1"]
+    again = await deliveries.get(TEAM, delivery.id)
+    assert again is not None
+    await deliveries.note_queued(delivery.due)  # of the attempt before: a repeated command
+    assert await overdue(deliveries) == ["job_1"]
+    await deliveries.note(again, FAILED, DELIVERED)
+    assert await overdue(deliveries) == []
+    await deliveries.note_queued(early.due)
+    assert await overdue(deliveries, LATER + 9) == []
+
+
+@pytest.mark.usefixtures("known_team")
+async def test_a_delivery_begun_anew_is_overdue_though_its_message_for_later_is_published(
+    deliveries: RedisDeliveries,
+) -> None:
+    [delivery] = await deliveries.begin([a_delivery("job_1")])
+    await deliveries.note(delivery, FAILED, Ruling(DeliveryStatus.PENDING, LATER + 9))
+    await deliveries.note_queued(replace(delivery.due, number=2))
+    assert await overdue(deliveries, LATER + 10) == []
+    anew = await deliveries.begin_anew(TEAM, delivery.id, CREATED_AT)
+    assert await overdue(deliveries) == ["job_1"]
+    assert anew is not None
+    await deliveries.note_queued(anew.due)
+    assert await overdue(deliveries) == []
+
+
+@pytest.mark.usefixtures("known_team")
+async def test_a_quiet_teams_deliveries_are_forgotten_and_leave_every_index(
+    client: Client, deliveries: RedisDeliveries
+) -> None:
+    await RedisDeliveries(client, kept_s=0.02).begin([a_delivery(f"job_{number}") for number in range(3)])
+
+    async def are_forgotten() -> bool:
+        return await deliveries.forget(10) == 3
+
+    await eventually(are_forgotten)
+    assert await overdue(deliveries) == []
+    keys = of_team(TEAM)
+    for index in (keys.deliveries, keys.expiring_deliveries, keys.unpublished_deliveries):
+        assert await client.zcard(index) == 0
+
+
 def test_the_id_of_a_delivery_follows_from_the_event_and_the_place() -> None:
     event = an_event("job_1")
     ids = {a_delivery("job_1").id, a_delivery("job_1", "we_1").id, a_delivery("job_2").id}

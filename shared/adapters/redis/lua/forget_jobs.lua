@@ -1,7 +1,7 @@
--- Takes jobs whose retention is over out of a team's index.
+-- Takes jobs, or webhook deliveries, whose retention is over out of a team's index.
 --
--- KEYS[1]  the team's jobs
--- KEYS[2]  the team's expiring jobs
+-- KEYS[1]  the team's jobs, or its deliveries
+-- KEYS[2]  those of them that expire
 -- ARGV[1]  how many at most
 -- Returns  how many those were
 

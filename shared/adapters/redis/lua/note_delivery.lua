@@ -3,6 +3,7 @@
 -- KEYS[1]  the delivery (hash)
 -- KEYS[2]  the team's expiring deliveries (sorted set by time)
 -- KEYS[3]  the deliveries of the same subject
+-- KEYS[4]  the team's unpublished deliveries (sorted set by the moment their next attempt is due)
 -- ARGV[1]  id
 -- ARGV[2]  the attempt's number
 -- ARGV[3]  the attempt (a line of JSON)
@@ -12,7 +13,7 @@
 -- Returns  1, or 0 if that attempt was noted before
 
 local id, number, attempt, status, next_at, kept_ms = unpack(ARGV)
-local made, earlier = unpack(redis.call('HMGET', KEYS[1], 'made', 'attempts'))
+local made, earlier, queued = unpack(redis.call('HMGET', KEYS[1], 'made', 'attempts', 'queued'))
 if not made or tonumber(made) + 1 ~= tonumber(number) then
   return 0
 end
@@ -23,6 +24,11 @@ if next_at == '' then
   redis.call('HDEL', KEYS[1], 'next_attempt_at')
 else
   redis.call('HSET', KEYS[1], 'next_attempt_at', next_at)
+end
+if next_at ~= '' and tonumber(queued) <= tonumber(number) then
+  redis.call('ZADD', KEYS[4], next_at, id)
+else
+  redis.call('ZREM', KEYS[4], id)
 end
 redis.call('PEXPIRE', KEYS[1], kept_ms)
 redis.call('PEXPIRE', KEYS[3], kept_ms)
