@@ -1,6 +1,7 @@
 """Webhooks from the end of a job to a receiver that verifies them."""
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -27,6 +28,8 @@ from tests.servers.receiver import (
     say,
     take,
 )
+from workers.couriers.mail_round import HANDS
+from workers.couriers.webhook_places import MOST_OF_A_TEAM
 
 
 @pytest.fixture
@@ -252,6 +255,27 @@ async def test_a_slow_receiver_holds_up_nobody_else(valkey_url: str) -> None:
             assert {one.made for one in pending} == {0}, "who is put away has made no attempt"
             slow.answers = [take]
             slow.released.set()
+
+
+@pytest.mark.hazard(25)
+async def test_a_team_whose_receivers_are_all_slow_holds_up_no_other_team(valkey_url: str) -> None:
+    async with AsyncExitStack() as stack:
+        rig = await stack.enter_async_context(webhook_rig(valkey_url, timeout_s=15))
+        rig.queue.is_hasty = False
+        slow = [await stack.enter_async_context(receiver(await rig.secret())) for _ in range(4)]
+        quick = await stack.enter_async_context(receiver(await rig.secret(OTHER_TEAM)))
+        for each in slow:
+            each.answers = [dawdle]
+        for number in range(HANDS + 20):
+            await rig.end_job(slow[number % 4].url)
+        for _ in range(5):
+            await rig.end_job(quick.url, team=OTHER_TEAM)
+        async with rig.carrying(concurrency=HANDS):
+            await eventually(lambda: _count(quick, 5), within_s=8)
+            assert sum(each.most_at_once for each in slow) <= MOST_OF_A_TEAM
+            for each in slow:
+                each.answers = [take]
+                each.released.set()
 
 
 async def test_a_courier_that_is_lost_in_mid_delivery_has_its_attempt_made_again(valkey_url: str) -> None:

@@ -44,6 +44,29 @@ async def test_a_slow_receiver_has_its_places_and_the_others_have_theirs() -> No
     assert await places.take(ONE)
 
 
+async def test_a_team_with_many_slow_receivers_has_its_places_and_the_others_have_theirs() -> None:
+    places = Places(2, of_team=3)
+    receivers = [Receiver("red", f"https://{number}.example.com:443") for number in range(4)]
+    assert [await places.take(receiver) for receiver in receivers] == [True, True, True, False]
+    assert [await places.take(Receiver("blue", "https://example.com:443")) for _ in range(3)] == [True, True, False]
+    with places.held(receivers[0]):
+        pass
+    assert [await places.take(receivers[3]) for _ in range(2)] == [True, False]
+
+
+async def test_who_waits_counts_for_its_team_until_it_gives_up() -> None:
+    places = Places(1, of_team=2)
+    await answer(places, ONE, went_well=True)
+    assert await places.take(ONE)
+    waiting = asyncio.create_task(places.take(ONE))
+    await settle()
+    assert not await places.take(OTHER)
+    waiting.cancel()
+    await settle()
+    assert await places.take(OTHER)
+    assert not await places.take(OTHER)
+
+
 async def test_one_that_fails_has_one_place_until_it_answers_well() -> None:
     places = Places(3)
     await answer(places, ONE, went_well=False)

@@ -1,12 +1,14 @@
-"""How many deliveries one receiver may have under way in this process, so that a slow one holds up nobody else."""
+"""How many deliveries a receiver, and a team, may have under way in this process, so that slow ones hold up nobody else."""
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
+
+from workers.couriers.mail_round import HANDS
 
 QUICK_S: Final = 1.0
 """Seconds within which a receiver must have answered the last time, for others to wait here for a place with it."""
@@ -14,6 +16,9 @@ QUICK_S: Final = 1.0
 LONGEST_WAIT_S: Final = 1.0
 MOST_WAITING: Final = 24
 """Deliveries that may wait here for a place with one quick receiver: it is free again before they could be put away."""
+
+MOST_OF_A_TEAM: Final = HANDS // 4
+"""Deliveries of one team, to all of its receivers together, that may hold a hand: the rest is for the others."""
 
 MOST_REMEMBERED: Final = 10_000
 
@@ -51,13 +56,30 @@ class _Desk:
 class Places:
     """Gives places to deliveries."""
 
-    def __init__(self, concurrency: int) -> None:
-        """``concurrency``: places of each receiver; of one that fails only one, until it answers well again."""
+    def __init__(self, concurrency: int, of_team: int = MOST_OF_A_TEAM) -> None:
+        """``concurrency``: places of each receiver; of one that fails only one, until it answers well again.
+
+        of_team: places of a team, those that are waited for included.
+        """
         self._concurrency = concurrency
+        self._of_team = of_team
+        self._held: Counter[str] = Counter()
         self._desks: OrderedDict[Receiver, _Desk] = OrderedDict()
 
     async def take(self, receiver: Receiver) -> bool:
         """Take a place; False: there is none, nor will there be at once."""
+        if self._held[receiver.team] >= self._of_team:
+            return False
+        self._held[receiver.team] += 1
+        is_taken = False
+        try:
+            is_taken = await self._take(receiver)
+        finally:
+            if not is_taken:
+                self._let_go(receiver.team)
+        return is_taken
+
+    async def _take(self, receiver: Receiver) -> bool:
         desk = self._desks.setdefault(receiver, _Desk())
         self._desks.move_to_end(receiver)
         self._forget_some()
@@ -77,10 +99,16 @@ class Places:
         finally:
             desk = self._desks[receiver]
             desk.taken -= 1
+            self._let_go(receiver.team)
             if answer.went_well is not None:
                 desk.is_failing = not answer.went_well
                 desk.is_quick = answer.duration_s < QUICK_S
             self._let_in(desk)
+
+    def _let_go(self, team: str) -> None:
+        self._held[team] -= 1
+        if not self._held[team]:
+            del self._held[team]
 
     async def _wait(self, desk: _Desk) -> bool:
         turn = asyncio.Event()
