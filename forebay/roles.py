@@ -35,6 +35,7 @@ from workers.couriers.mail_round import Handle
 from workers.couriers.reply_courier import ReplyCourier
 from workers.couriers.webhook_courier import WebhookCourier
 from workers.couriers.webhook_parts import WebhookParts
+from workers.couriers.whole_job_reader import WholeJobReader
 from workers.worker import Worker, WorkerOptions, WorkerParts
 
 OnReady = Callable[[], None]
@@ -167,14 +168,17 @@ class Process:
                 Mailbox.WEBHOOKS: WebhookCourier(self._webhook_parts(connections, sender)).handle
             }
             if connections.door is not None:  # without one nobody can ask for replies
-                replies = ReplyCourier(connections.store, connections.queue, connections.door, self.clock, self.emit)
+                jobs = WholeJobReader(connections.records, connections.store, self.clock)
+                replies = ReplyCourier(
+                    jobs, connections.records, connections.queue, connections.door, self.clock, self.emit
+                )
                 handlers[Mailbox.REPLIES] = replies.handle
             await Courier(connections.queue, handlers, self.clock, self.emit).run(self.stop, on_ready)
 
     def _webhook_parts(self, connections: Connections, sender: WebhookSender) -> WebhookParts:
         webhooks = self.configuration.webhooks
         return WebhookParts(
-            store=connections.store,
+            store=connections.records,
             endpoints=connections.webhook_endpoints,
             secrets=connections.webhook_secrets,
             deliveries=connections.deliveries,

@@ -35,11 +35,12 @@ def body_of(event: WebhookEvent, data: dict[str, Any]) -> bytes:
 
 
 def body_about_job(event: WebhookEvent, job: Job) -> bytes:
-    """Write the body about a job as ``GET`` shows it, without its response if that makes it too large."""
+    """Write the body about a job as ``GET`` shows it, without a response that makes it too large or lies in a file."""
     data = render_job(job)
-    body = body_of(event, data)
-    if len(body) <= LARGEST_BODY:
-        return body
+    if job.outcome is None or job.outcome.response_file is None:
+        body = body_of(event, data)
+        if len(body) <= LARGEST_BODY:
+            return body
     return body_of(event, data | {"response": None, "response_omitted": True})
 
 

@@ -38,7 +38,7 @@ from shared.domain.errors import BrokerUnavailable, StoreUnavailable
 from shared.domain.events import Event
 from shared.domain.fingerprint import cache_key
 from shared.domain.job import Job, JobSpec, JobStatus, Outcome
-from shared.domain.job_store import Accepted, NewJob
+from shared.domain.job_store import Accepted, JobStore, NewJob
 from shared.domain.lanes import MAILBOXES, QueueName
 from shared.domain.routing import ClientKind, Deployment
 from shared.domain.tenants import DEFAULT_TEAM, Keyrings, Principal, Scope
@@ -215,13 +215,14 @@ class Api:
             "POST", "/v1/jobs/bulk", key, b"\n".join(lines) if isinstance(lines, list) else lines, headers
         )
 
-    async def finish(self, job_id: str, team: str = TEAM) -> None:
+    async def finish(self, job_id: str, team: str = TEAM, store: JobStore | None = None) -> None:
         """Do what a worker does."""
+        store = store or self.store
         job = await self.store.get(team, job_id)
         assert job is not None
-        claim = await self.store.claim(job.spec, "worker-1")
+        claim = await store.claim(job.spec, "worker-1")
         outcome = Outcome(JobStatus.SUCCEEDED, response=ANSWER, usage=Usage(3, 4), served_by="gpt-4o-mini-1")
-        assert await self.store.finish(job.spec, claim.fence, outcome, ())
+        assert await store.finish(job.spec, claim.fence, outcome, ())
 
     async def job(self, job_id: str, team: str = TEAM) -> Job:
         job = await self.store.get(team, job_id)

@@ -20,6 +20,7 @@ from shared.adapters.rabbitmq.work_queue import RabbitMQWorkQueue
 from shared.domain.clock import SystemClock
 from shared.domain.door import Parcel
 from shared.domain.events import Event
+from shared.domain.job_store import JobStore
 from shared.domain.lanes import Mailbox
 from shared.domain.notices import Announcer
 from shared.domain.work_queue import DeadLetter
@@ -27,6 +28,7 @@ from tests.eventually import eventually
 from tests.integration.api_rig import KEY, SUBMISSION, TEAM, Api, running_api
 from workers.couriers.courier import Courier
 from workers.couriers.reply_courier import ReplyCourier
+from workers.couriers.whole_job_reader import WholeJobReader
 
 _AGES_S = 20.0
 
@@ -131,9 +133,9 @@ class Desk:
         [job] = await eventually(look, _AGES_S)
         return job
 
-    async def finish(self, job_id: str) -> None:
+    async def finish(self, job_id: str, store: JobStore | None = None) -> None:
         """Do what a worker does: end the job, and tell of it."""
-        await self.api.finish(job_id)
+        await self.api.finish(job_id, store=store)
         await Announcer(self.api.queue, self.api.parts.outbox).tell_what_is_left(TEAM, [job_id])
 
     async def jobs(self) -> int:
@@ -158,9 +160,11 @@ class Desk:
             stop.set()
             await running
 
-    def carrier(self) -> ReplyCourier:
-        """Who carries one notice."""
-        return ReplyCourier(self.api.store, self.api.queue, self.door, SystemClock(), self.events.append)
+    def carrier(self, whole: JobStore | None = None) -> ReplyCourier:
+        """Who carries one notice. ``whole``: reads the responses that lie in files."""
+        clock, store = SystemClock(), self.api.store
+        jobs = WholeJobReader(store, whole or store, clock)
+        return ReplyCourier(jobs, store, self.api.queue, self.door, clock, self.events.append)
 
 
 @asynccontextmanager

@@ -1,21 +1,25 @@
 """The end of a job reaches the queue that its submission named, or the job says that it did not."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from producer_api.schemas import JobObject
+from shared.adapters.files.object_files import ObjectFiles
+from shared.adapters.files.whole_jobs import WholeJobs
 from shared.domain.errors import StoreUnavailable
 from shared.domain.events import MessageBuried, ReplyUndeliverable
+from shared.domain.files import LargeBodies
 from shared.domain.lanes import DEFAULT_WEIGHTS, Mailbox
 from shared.domain.work_queue import Delivery, Message
 from shared.wire import replies
 from tests.eventually import eventually
-from tests.integration.api_rig import TEAM
+from tests.integration.api_rig import ANSWER, TEAM
 from tests.integration.desk_rig import Desk, open_desk
 from tests.servers.rabbitmq import RestartableRabbitMQ
-from workers.couriers.reply_courier import TRIES, TRY_AGAIN_AFTER_S
+from workers.couriers.reply_courier import LOOK_AGAIN_AFTER_S, LOOKS, TRIES, TRY_AGAIN_AFTER_S
 
 
 @pytest.fixture
@@ -141,6 +145,30 @@ async def test_a_courier_that_dies_before_it_acknowledges_tells_again_by_the_sam
     await desk.api.queue.publish(Mailbox.REPLIES.queue, notice.message)  # published twice, or never acknowledged
     await desk.carrier().handle(await take(desk))
     await desk.nothing_waits()
+
+
+async def test_a_reply_whose_response_cannot_be_read_waits_and_holds_up_no_other(desk: Desk, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    large = LargeBodies(ObjectFiles(folder.as_uri()), inline_limit=10)
+    whole = WholeJobs(desk.api.store, large)
+    await desk.submit()
+    job_id = str((await desk.job())["id"])
+    await desk.finish(job_id, whole)
+    folder.rename(tmp_path / "elsewhere")
+    folder.touch()
+    courier = desk.carrier(whole)
+    for looks, delay_s in enumerate((*LOOK_AGAIN_AFTER_S, LOOK_AGAIN_AFTER_S[-1])):
+        await courier.handle(await take(desk))
+        again = desk.api.queue.published[-1]
+        assert (again.queue, again.delay_s) == (Mailbox.REPLIES.queue, delay_s)
+        assert again.message.headers == {LOOKS: str(looks + 1)}
+        await desk.api.queue.publish(Mailbox.REPLIES.queue, again.message)
+    assert (await desk.api.queue.depth(Mailbox.REPLIES.queue)).unacknowledged == 0
+    folder.unlink()
+    (tmp_path / "elsewhere").rename(folder)
+    await desk.carrier(whole).handle(await take(desk))
+    told = await desk.reply()
+    assert (told.json["id"], told.json["response"]) == (job_id, ANSWER)
 
 
 async def test_a_notice_that_cannot_be_read_is_a_dead_letter(desk: Desk) -> None:

@@ -2,21 +2,27 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from shared.adapters.files.filed_job_store import FiledJobStore
+from shared.adapters.files.object_files import ObjectFiles
 from shared.adapters.redis.deliveries import RedisDeliveries
 from shared.domain.events import EndpointDisabled, MessageBuried, WebhookAttempted
-from shared.domain.job import JobStatus
+from shared.domain.files import FileReference, LargeBodies
+from shared.domain.job import Job, JobSpec, JobStatus, Outcome
 from shared.domain.job_store import Batch
-from shared.domain.lanes import Mailbox
+from shared.domain.lanes import Mailbox, Priority
 from shared.domain.notices import Notice
 from shared.domain.webhook_deliveries import Delivery, DeliveryAttempt
 from shared.domain.webhook_endpoints import GIVEN_UP_AFTER_S, Failing
 from shared.domain.webhook_schedule import HORIZON_S, JITTER, WAITS_S, DeliveryStatus, Ruling
-from shared.domain.webhooks import LARGEST_BODY, EventType
+from shared.domain.webhooks import LARGEST_BODY, EventType, end_of_job
 from shared.domain.work_queue import Message
 from shared.wire.job_object import render_job
+from shared.wire.webhook_events import body_about_job
 from tests.eventually import eventually
 from tests.integration.webhook_rig import OTHER_TEAM, PROMPT, TEAM, WebhookRig, webhook_rig
 from tests.servers.receiver import (
@@ -233,6 +239,32 @@ async def test_a_response_that_makes_the_body_too_large_is_left_out_and_that_is_
     assert received.event["data"]["response"] is None
     assert received.event["data"]["response_omitted"] is True
     assert len(received.raw) < 4096
+
+
+async def test_a_response_that_lies_in_a_file_is_left_out_and_no_file_store_is_needed(
+    rig: WebhookRig, hook: Receiver, tmp_path: Path
+) -> None:
+    large = LargeBodies(ObjectFiles((tmp_path / "files").as_uri()), inline_limit=100)
+    rig.store = FiledJobStore(rig.store, large)
+    job = await rig.end_job(hook.url, response={"text": "x" * 200})
+    assert job.outcome is not None
+    assert job.outcome.response_file is not None
+    (tmp_path / "files").rename(tmp_path / "elsewhere")
+    async with rig.carrying():
+        [ended] = await rig.ended(1)
+    assert ended.status is DeliveryStatus.DELIVERED
+    [received] = hook.received
+    assert (received.event["data"]["response"], received.event["data"]["response_omitted"]) == (None, True)
+
+
+def test_an_event_has_the_same_bytes_whether_or_not_its_response_was_read_from_its_file() -> None:
+    spec = JobSpec("job_1", TEAM, "/v1/chat/completions", "sim", "sim", Priority.STANDARD, 1.0)
+    outcome = Outcome(JobStatus.SUCCEEDED, response_file=FileReference("results/a.json", 300))
+    job = Job(spec, JobStatus.SUCCEEDED, outcome=outcome, finished_at=2.0, sequence=1)
+    whole = replace(job, outcome=replace(outcome, response={"text": "x"}))
+    event = end_of_job(job)
+    assert event is not None
+    assert body_about_job(event, job) == body_about_job(event, whole)
 
 
 @pytest.mark.hazard(25)

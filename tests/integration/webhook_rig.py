@@ -24,7 +24,7 @@ from shared.domain.errors import BrokerUnavailable
 from shared.domain.events import Event
 from shared.domain.ids import new_id
 from shared.domain.job import Job, JobSpec, JobStatus, Outcome
-from shared.domain.job_store import NewJob
+from shared.domain.job_store import JobStore, NewJob
 from shared.domain.lanes import DEFAULT_WEIGHTS, MAILBOXES, Mailbox, Priority, QueueName
 from shared.domain.notices import Announcer
 from shared.domain.public_addresses import AllowedNetworks
@@ -84,7 +84,7 @@ class WebhookRig:
     """What a test of webhooks works with. ``events``: everything that was announced."""
 
     parts: WebhookParts
-    store: RedisJobStore
+    store: JobStore
     queue: HastyWorkQueue
     deliveries: RedisDeliveries
     redis: Redis

@@ -18,6 +18,7 @@ from shared.domain.work_queue import WorkQueue
 class WebhookParts:
     """The ports, the rule of retries, and the settings.
 
+    store: the records alone: what lies in files is never sent, so webhooks need no file store.
     concurrency: deliveries that one receiver may have under way in this process.
     lease_s: seconds for which an attempt is one courier's alone: longer than the sender takes.
     """
