@@ -198,7 +198,7 @@ class Admission:
         """
         if draft.idempotency is None:
             try:
-                await self._parts.store.cancel(draft.spec.team, draft.spec.id)
+                await self._parts.store.withdraw(draft.spec.team, draft.spec.id)
             except StoreUnavailable:
                 self.withdrawals.add([draft.spec])
 

@@ -1,8 +1,8 @@
 """Jobs that their clients were told were not accepted, while the store may have recorded them all the same.
 
 A client without an idempotency key sends its work again as another job, so the first one must not run beside it: it is
-cancelled as soon as the store answers. The scheduler publishes what is recorded and was never published after 15 s, so
-there is time. What an API process still has to withdraw when it ends is lost, and may run.
+withdrawn as soon as the store answers, and nobody is told of it. The scheduler publishes what is recorded and was never
+published after 15 s, so there is time. What an API process still has to withdraw when it ends is lost, and may run.
 """
 
 import asyncio
@@ -67,7 +67,7 @@ class Withdrawals:
         now = self._clock.monotonic()
         if self._new:
             spec = self._new[0]
-            await self._store.cancel(spec.team, spec.id)
+            await self._store.withdraw(spec.team, spec.id)
             await self._give_back([spec])
             self._new.popleft()
             self._again.append((now + AGAIN_AFTER_S, spec))
@@ -76,5 +76,5 @@ class Withdrawals:
         if due_at > now:
             await self._clock.sleep(min(due_at - now, RETRY_S))
             return
-        await self._store.cancel(spec.team, spec.id)
+        await self._store.withdraw(spec.team, spec.id)
         self._again.popleft()

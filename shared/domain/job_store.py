@@ -212,6 +212,13 @@ class JobStore(Protocol):
         """Cancel a job that is not final, whoever runs it; give the job as it is then. None: no such job."""
         ...
 
+    async def withdraw(self, team: str, job_id: str) -> Job | None:
+        """Cancel a job, if it is not final, that its client was told was not accepted.
+
+        Nobody is told of its end, and no listing and no batch shows it; its message, should there be one, runs nothing.
+        """
+        ...
+
     async def note_reply(self, team: str, job_id: str, report: ReplyReport) -> None:
         """Note on a job what became of the reply about it; without effect if there is no such job."""
         ...

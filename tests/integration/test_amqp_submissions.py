@@ -14,6 +14,7 @@ from shared.domain.answer_cache import CacheKey
 from shared.domain.door import Parcel
 from shared.domain.errors import StoreUnavailable, Unroutable
 from shared.domain.events import ArrivalCrashed, SubmissionBuried
+from shared.domain.job import Job
 from shared.domain.lanes import QueueName
 from shared.domain.tenants import Principal, Scope
 from shared.domain.work_queue import Message
@@ -195,6 +196,44 @@ async def test_while_the_broker_or_the_store_is_away_a_submission_waits_and_is_n
     await eventually(is_published)
     assert (await desk.job())["status"] == "queued"
     await desk.nothing_waits()
+
+
+class _NamelessDoor(WatchedDoor):
+    """A door for clients that give their messages no id: the library of the tests makes one up."""
+
+    async def take(self) -> Parcel:
+        parcel = WatchedParcel(await self._next(), self)
+        parcel.message_id = None
+        return parcel
+
+
+async def test_who_submits_without_a_message_id_is_not_told_of_tries_that_came_to_nothing(
+    restartable_rabbitmq: RestartableRabbitMQ, valkey_url: str
+) -> None:
+    async with open_desk(restartable_rabbitmq.url, valkey_url, _NamelessDoor) as desk:
+        desk.api.queue.away_after = 0
+        withdraw, tries = desk.api.store.withdraw, list[str]()
+
+        async def note(team: str, job_id: str) -> Job | None:
+            tries.append(job_id)
+            return await withdraw(team, job_id)
+
+        async def was_tried_again() -> bool:
+            return len(tries) > 1
+
+        desk.api.store.withdraw = note  # type: ignore[method-assign]  # the rig's own
+        await desk.submit(correlation_id="c-1")
+        await eventually(was_tried_again)
+        desk.api.queue.away_after = None
+        await desk.nothing_waits()
+        job = await desk.job()
+        assert job["status"] == "queued"
+        assert await desk.api.parts.outbox.pending(TEAM, [*tries, job["id"]]) == []
+        await desk.finish(job["id"])
+        async with desk.courier():
+            told = await desk.reply()
+        assert (told.json["id"], told.json["status"]) == (job["id"], "succeeded")
+        await desk.nothing_waits()
 
 
 async def test_a_keyring_that_cannot_be_asked_rejects_nobody(

@@ -178,6 +178,18 @@ async def test_a_broker_lost_midway_is_told_and_the_same_upload_goes_on(api: Api
     assert (await batch_of(api, resumed)).request_counts.total == 2_000
 
 
+async def test_what_an_upload_without_a_key_was_told_was_not_taken_does_not_count(api: Api) -> None:
+    api.queue.away_after = 70
+    assert (await api.upload([line(n) for n in range(100)])).status == 503
+    ids = [published.message.job_id for published in api.queue.published]
+    [batch_id] = {(await api.job(job_id)).spec.batch_id for job_id in ids[:2]}
+    for job_id in ids:
+        await api.finish(job_id)
+    batch = await api.store.batch(TEAM, str(batch_id))
+    assert batch is not None
+    assert (batch.total, batch.succeeded, batch.cancelled, batch.finished_at is None) == (70, 70, 0, False)
+
+
 async def test_an_upload_that_fails_on_a_fault_of_ours_leaves_no_batch_open(api: Api) -> None:
     api.queue.away_after = 700
     api.queue.fails_with = ZeroDivisionError

@@ -83,10 +83,11 @@ class FiledJobStore:
 
     async def cancel(self, team: str, job_id: str) -> Job | None:
         """Cancel a job that is not final."""
-        job = await self._records.cancel(team, job_id)
-        if job is not None and job.status is JobStatus.CANCELLED:
-            await self._drop_request(job.spec)
-        return job
+        return await self._without_request(await self._records.cancel(team, job_id))
+
+    async def withdraw(self, team: str, job_id: str) -> Job | None:
+        """Undo the acceptance of a job that is not final."""
+        return await self._without_request(await self._records.withdraw(team, job_id))
 
     async def note_reply(self, team: str, job_id: str, report: ReplyReport) -> None:
         """Note on a job what became of the reply about it."""
@@ -131,6 +132,11 @@ class FiledJobStore:
         except FilesUnavailable:  # it was paid for: better a large record than none
             return outcome
         return replace(outcome, response=None, response_file=reference)
+
+    async def _without_request(self, job: Job | None) -> Job | None:
+        if job is not None and job.status is JobStatus.CANCELLED:
+            await self._drop_request(job.spec)
+        return job
 
     async def _drop_request(self, spec: JobSpec) -> None:
         if spec.request_file is not None:

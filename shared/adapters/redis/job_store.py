@@ -105,15 +105,11 @@ class RedisJobStore:
 
     async def cancel(self, team: str, job_id: str) -> Job | None:
         """Cancel a job that is not final."""
-        job = await self.get(team, job_id)
-        if job is None or job.status.is_final:
-            return job
-        outcome = encode_outcome(Outcome(JobStatus.CANCELLED))
-        arguments = (
-            *(job_id, outcome, self._retention_ms, FEED, job.spec.comes_at, self._longest_window_s),
-            *JOB_FIELDS,
-        )
-        return job_from(await self._run(scripts.CANCEL, job.spec, arguments))
+        return await self._cancel(team, job_id, is_withdrawn=False)
+
+    async def withdraw(self, team: str, job_id: str) -> Job | None:
+        """Undo the acceptance of a job that is not final."""
+        return await self._cancel(team, job_id, is_withdrawn=True)
 
     async def note_reply(self, team: str, job_id: str, report: ReplyReport) -> None:
         """Note on a job what became of the reply about it."""
@@ -147,6 +143,17 @@ class RedisJobStore:
     async def stranded(self, older_than_s: float, limit: int) -> Sequence[Stranded]:
         """Give jobs whose publish was never confirmed."""
         return await self._admission.stranded(older_than_s, limit)
+
+    async def _cancel(self, team: str, job_id: str, *, is_withdrawn: bool) -> Job | None:
+        job = await self.get(team, job_id)
+        if job is None or job.status.is_final:
+            return job
+        outcome = encode_outcome(Outcome(JobStatus.CANCELLED))
+        arguments = (
+            *(job_id, outcome, self._retention_ms, FEED, job.spec.comes_at, self._longest_window_s),
+            *(int(is_withdrawn), *JOB_FIELDS),
+        )
+        return job_from(await self._run(scripts.CANCEL, job.spec, arguments))
 
     async def _run(self, script: scripts.Script, spec: JobSpec, arguments: Sequence[Argument]) -> Any:  # noqa: ANN401 - the reply has the script's type
         keys = of_team(spec.team).of_job(spec.id, spec.batch_id, spec.idempotency_key)

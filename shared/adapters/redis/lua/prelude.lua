@@ -160,14 +160,18 @@ end
 
 -- Gives a job its final status, counts it in its batch, starts its retention, and announces it. Returns the notices
 -- that are to be published: what somebody must be told of is kept until the last attempt to tell may be over. The
--- record, and what its idempotency key stands for, are kept for `known_ms` at least, if that is given.
-local function end_job(id, status, outcome, retention_ms, channel, known_ms)
+-- record, and what its idempotency key stands for, are kept for `known_ms` at least, if that is given. Of a job that
+-- is withdrawn nobody is told, and no batch counts it.
+local function end_job(id, status, outcome, retention_ms, channel, known_ms, is_withdrawn)
   local now = now_text()
   redis.call('HSET', KEYS[1], 'status', status, 'outcome', outcome, 'finished_at', now,
     'sequence', redis.call('HINCRBY', KEYS[8], 'sequence', 1))
   redis.call('HDEL', KEYS[1], 'message', 'holder', 'token')
   note_change(KEYS[1], status)
-  local notices = put_into_outbox(KEYS[7], KEYS[8], id, redis.call('HGET', KEYS[1], 'tell') or '')
+  local notices = {}
+  if not is_withdrawn then
+    notices = put_into_outbox(KEYS[7], KEYS[8], id, redis.call('HGET', KEYS[1], 'tell') or '')
+  end
   if #notices > 0 then
     retention_ms = math.max(retention_ms, TELLING_MS)
   end
@@ -183,7 +187,9 @@ local function end_job(id, status, outcome, retention_ms, channel, known_ms)
   sweep(KEYS[2], KEYS[4], SWEPT_AT_ONCE)
   redis.call('ZADD', KEYS[4], now + retention_ms / 1000, id)
   if has_batch() then
-    redis.call('HINCRBY', KEYS[9], status, 1)
+    if not is_withdrawn then
+      redis.call('HINCRBY', KEYS[9], status, 1)
+    end
     for _, notice in ipairs(settle_batch(KEYS[9], KEYS[10], KEYS[7], KEYS[8], retention_ms)) do
       notices[#notices + 1] = notice
     end
