@@ -135,7 +135,7 @@ class Batch:
     is_open: its lines are still coming in, so ``total`` may grow.
     webhook: a URL that gets an event when it is finished, beside the team's endpoints.
     sequence: of that event among all of the team; rises with time.
-    reopened: how often it was finished before, because an upload that was cut went on.
+    reopened: how often it was finished before: an upload that was cut went on, or a job began anew.
     """
 
     id: str

@@ -8,6 +8,7 @@ from shared.adapters.redis.connection import Client
 from shared.adapters.redis.keys import of_team
 from shared.domain.job import JobSpec, JobStatus, Outcome
 from shared.domain.job_store import DEFAULT_RETENTION_S, Batch, ClaimResult, JobFilter, JobStore, Stranded
+from shared.wire.webhook_events import event_of_batch
 from tests.contracts.store.examples import (
     ATTEMPT,
     FAILED_ATTEMPT,
@@ -150,6 +151,8 @@ async def test_a_batch_is_finished_only_when_its_revived_job_is(store: JobStore,
     assert again.sequence is not None
     assert ended.sequence is not None
     assert again.sequence > ended.sequence
+    events = [event_of_batch(batch) for batch in (ended, again)]
+    assert len({event.id for event in events if event is not None}) == 2
 
 
 async def test_a_revived_job_whose_batch_was_lost_still_ends(store: JobStore, client: Client) -> None:

@@ -39,9 +39,7 @@ end
 write_record(id, spec, priority, deadline, tell)
 if has_batch() then
   redis.call('HINCRBY', KEYS[9], 'total', 1)
-  if redis.call('HDEL', KEYS[9], 'finished_at') == 1 then -- an upload that was cut, and closed so, goes on
-    redis.call('HINCRBY', KEYS[9], 'reopened', 1)
-  end
+  begin_batch_anew(KEYS[9])
   keep_batch_longer(KEYS[9], KEYS[10], math.max(2 * retention_ms, tonumber(batch_ms)))
 end
 local notices = {}

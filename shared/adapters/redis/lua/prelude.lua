@@ -122,6 +122,14 @@ local function until_no_message_comes(comes_at, waits_s)
   return (math.max(0, comes_at - now_text()) + waits_s) * 1000
 end
 
+-- Takes the end of a batch back, if it has ended: it has a job again that is not final. Its next end is another event.
+local function begin_batch_anew(batch)
+  if redis.call('HDEL', batch, 'finished_at') == 1 then
+    redis.call('HDEL', batch, 'sequence')
+    redis.call('HINCRBY', batch, 'reopened', 1)
+  end
+end
+
 -- Stamps a closed batch whose jobs are all final, and sets how long the batch is kept. Returns its notices.
 local function settle_batch(batch, jobs, outbox, events, retention_ms)
   local id, is_open, total, succeeded, failed, cancelled, expired, finished_at, tell = unpack(redis.call('HMGET', batch,

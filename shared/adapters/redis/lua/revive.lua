@@ -31,7 +31,7 @@ write_record(id, spec, priority, deadline, tell)
 redis.call('ZADD', KEYS[3], now_text(), id)
 if has_batch() then
   redis.call('HINCRBY', KEYS[9], 'failed', -1)
-  redis.call('HDEL', KEYS[9], 'finished_at', 'sequence')
+  begin_batch_anew(KEYS[9])
   keep_batch_longer(KEYS[9], KEYS[10], 2 * tonumber(retention_ms))
 end
 return 'accepted'
