@@ -244,7 +244,7 @@ class JobStore(Protocol):
         ...
 
     async def open_batch(self, batch: Batch) -> Batch:
-        """Begin a batch; one that is there already is given back as it is."""
+        """Begin a batch; one that is there is open again, or will be with its first new job if it has ended."""
         ...
 
     async def close_batch(self, team: str, batch_id: str) -> Batch:

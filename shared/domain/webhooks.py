@@ -63,7 +63,7 @@ def end_of_job(job: Job) -> WebhookEvent | None:
 
 def end_of_batch(batch: Batch, status: str) -> WebhookEvent | None:
     """Give the event of a batch's end; None: it has not ended. ``status``: OpenAI's word for where it stands."""
-    if batch.finished_at is None:
+    if batch.finished_at is None or batch.is_open:
         return None
     return WebhookEvent(
         id=event_id(batch.id, batch.reopened),

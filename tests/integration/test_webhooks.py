@@ -92,6 +92,24 @@ async def test_a_batch_is_told_to_its_own_webhook_and_to_the_teams_endpoints(rig
             assert received.id == "evt_01k9zzzzzzzzzzzzzzzzzzzzzz"
 
 
+async def test_the_end_of_a_batch_whose_upload_goes_on_is_nothing_to_tell_until_it_ends_again(
+    rig: WebhookRig, hook: Receiver
+) -> None:
+    batch = Batch("batch_01k9zzzzzzzzzzzzzzzzzzzzzz", TEAM, None, rig.clock.now(), is_open=True, webhook=hook.url)
+    for times_before in range(2):
+        await rig.store.open_batch(batch)
+        await rig.end_job(batch_id=batch.id)
+        if times_before:  # the news of the first end comes only now
+            assert await rig.fan_out() == []
+            assert (await rig.depth(), rig.events) == (0, [])
+        await rig.store.close_batch(TEAM, batch.id)
+        await rig.tell(TEAM, [batch.id])
+    async with rig.carrying():
+        await rig.ended(1)
+    assert [received.id for received in hook.received] == ["evt_01k9zzzzzzzzzzzzzzzzzzzzzz_r1"]
+    assert hook.received[0].event["data"]["request_counts"]["total"] == 2
+
+
 async def test_an_endpoint_gets_the_types_it_wants_and_another_teams_gets_nothing(rig: WebhookRig) -> None:
     async with receiver() as everything, receiver() as failures, receiver() as strangers:
         for at, team, wanted in (

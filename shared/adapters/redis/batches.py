@@ -17,7 +17,7 @@ class BatchRecords:
         self._retention_ms = retention_ms
 
     async def open(self, batch: Batch) -> Batch:
-        """Begin a batch, or give the one that is there."""
+        """Begin a batch, or go on with the one that is there."""
         keys = [of_team(batch.team).batch(batch.id)]
         arguments = [2 * self._retention_ms, *batch_fields(batch)]
         opened = batch_from(await self._server.run(ScriptCall(scripts.OPEN_BATCH, keys, arguments)))

@@ -129,7 +129,7 @@ class RedisJobStore:
         return await self._listing.page(team, job_filter, after, limit)
 
     async def open_batch(self, batch: Batch) -> Batch:
-        """Begin a batch."""
+        """Begin a batch, or go on with it."""
         return await self._batches.open(batch)
 
     async def close_batch(self, team: str, batch_id: str) -> Batch:

@@ -121,6 +121,47 @@ async def test_a_batch_whose_upload_goes_on_is_finished_no_more(store: JobStore)
     assert (await _progress(store)).finished_at is not None
 
 
+async def test_a_batch_whose_upload_goes_on_is_finished_only_when_that_ends(store: JobStore) -> None:
+    [first] = await _with_jobs(store, 1)
+    await finished(store, first)
+    ended = await store.close_batch(TEAM, "batch_1")  # the upload was cut
+    await store.open_batch(a_batch())
+    for _ in range(3):  # each is finished before the next one comes
+        later = a_spec(batch_id="batch_1")
+        await store.accept([new(later)])
+        await finished(store, later)
+        batch = await _progress(store)
+        assert (batch.is_open, batch.finished_at, batch.sequence, batch.reopened) == (True, None, None, 1)
+    again = await store.close_batch(TEAM, "batch_1")
+    assert (again.is_open, again.finished_at is None, again.total, again.succeeded) == (False, False, 4, 4)
+    assert (ended.sequence or 0) < (again.sequence or 0)
+
+
+async def test_a_batch_that_was_closed_unfinished_is_open_while_its_upload_goes_on(store: JobStore) -> None:
+    [first] = await _with_jobs(store, 1)
+    await store.close_batch(TEAM, "batch_1")
+    assert (await store.open_batch(a_batch())).is_open
+    await finished(store, first)
+    assert (await _progress(store)).finished_at is None
+    closed = await store.close_batch(TEAM, "batch_1")
+    assert (closed.finished_at is None, closed.reopened) == (False, 0)
+
+
+async def test_an_upload_that_is_repeated_ends_its_batch_no_second_time(store: JobStore) -> None:
+    await store.open_batch(a_batch())
+    first = a_spec(batch_id="batch_1")
+    await store.accept([new(first, key="k")])
+    await finished(store, first)
+    ended = await store.close_batch(TEAM, "batch_1")
+    await store.open_batch(a_batch())
+    await store.accept([new(a_spec(batch_id="batch_1"), key="k")])
+    assert await store.close_batch(TEAM, "batch_1") == ended
+    late = a_spec(batch_id="batch_1")  # of a call that the store was slow to do: nobody closes the batch after it
+    await store.accept([new(late)])
+    await finished(store, late)
+    assert (await _progress(store)).finished_at is not None
+
+
 async def test_an_empty_batch_is_finished_when_it_is_closed(store: JobStore) -> None:
     await store.open_batch(a_batch())
     assert (await store.close_batch(TEAM, "batch_1")).finished_at is not None

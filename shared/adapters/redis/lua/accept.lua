@@ -40,6 +40,9 @@ write_record(id, spec, priority, deadline, tell)
 if has_batch() then
   redis.call('HINCRBY', KEYS[9], 'total', 1)
   begin_batch_anew(KEYS[9])
+  if redis.call('HDEL', KEYS[9], 'resumed') == 1 then -- an upload that was cut goes on, and will close it
+    redis.call('HSET', KEYS[9], 'is_open', 1)
+  end
   keep_batch_longer(KEYS[9], KEYS[10], math.max(2 * retention_ms, tonumber(batch_ms)))
 end
 local notices = {}

@@ -9,6 +9,7 @@
 
 if redis.call('EXISTS', KEYS[1]) == 1 then
   redis.call('HSET', KEYS[1], 'is_open', 0)
+  redis.call('HDEL', KEYS[1], 'resumed')
   settle_batch(KEYS[1], KEYS[2], KEYS[3], KEYS[4], tonumber(ARGV[1]))
 end
 return redis.call('HGETALL', KEYS[1])

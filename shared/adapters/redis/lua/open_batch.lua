@@ -1,4 +1,5 @@
--- Begins a batch, unless it is there.
+-- Begins a batch. One that is there is open again: its upload goes on. But one that has ended begins anew only with its
+-- first new job (see accept.lua), so that an upload which is merely repeated ends nothing a second time.
 --
 -- KEYS[1]  the batch (hash)
 -- ARGV[1]  how long an unfinished batch is kept, in milliseconds
@@ -8,5 +9,9 @@
 if redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('HSET', KEYS[1], unpack(ARGV, 2))
   redis.call('PEXPIRE', KEYS[1], ARGV[1])
+elseif redis.call('HEXISTS', KEYS[1], 'finished_at') == 1 then
+  redis.call('HSET', KEYS[1], 'resumed', 1)
+else
+  redis.call('HSET', KEYS[1], 'is_open', 1)
 end
 return redis.call('HGETALL', KEYS[1])
