@@ -23,10 +23,11 @@ from shared.domain.notices import Announcer
 from shared.domain.retry import GiveUp
 from shared.domain.retry_budget import RetryBudget
 from shared.domain.routing import RoutingWish
-from shared.domain.work_queue import Delivery, WorkQueue
+from shared.domain.work_queue import Delivery, Message, WorkQueue
 from shared.wire.envelope import decode
 from workers.answer_stream import stream_of
 from workers.claims import Claims
+from workers.leftovers import Leftovers, passed_on
 from workers.outcomes import failed_by, finished, hopeless_outcome, succeeded
 from workers.quota_gate import LaneBlocked
 from workers.rests import LONGEST_REST_S
@@ -87,6 +88,7 @@ class Executor:
         self._in_hand: dict[str, Envelope] = {}
         self._calls: dict[str, asyncio.Task[Answer]] = {}
         self._claims = Claims(parts.worker, parts.store, parts.leases)
+        self._leftovers = Leftovers(parts.store, parts.queue, parts.settlement, parts.announcer, parts.emit)
         self._budgets: defaultdict[str, RetryBudget] = defaultdict(RetryBudget)
 
     @property
@@ -118,7 +120,7 @@ class Executor:
         if spec.has_time_for_another_window(delivery.queue, now, self._parts.windows):  # long waits hop
             return await self._wait_until(now, delivery, spec)
         if spec.id in self._in_hand:  # a message whose confirmation was lost comes twice, side by side
-            return await self._come_back_after(HELD_RECHECK_S, delivery, spec)
+            return await self._pass_on(delivery, spec)
         self._in_hand[spec.id] = envelope
         try:
             async with stream_of(spec, self._parts.answer_streams) as stream:
@@ -129,10 +131,12 @@ class Executor:
     async def _claim_and_run(self, delivery: Delivery, envelope: Envelope, lane: Lane, stream: AnswerWriter) -> Verdict:
         claim = await self._claims.claim(envelope.spec)
         if claim.result is ClaimResult.HELD:
-            return await self._come_back_after(HELD_RECHECK_S, delivery, envelope.spec)
+            return await self._pass_on(delivery, envelope.spec)
         if claim.result is ClaimResult.FINISHED:
             await stream.close()
-            return await self._do_what_is_left(delivery, envelope)
+            await self._leftovers.look_for(delivery, envelope.spec)
+            await delivery.ack()
+            return Verdict()
         job_class, earlier = delivery.queue.job_class, claim.attempts
         return await self._run(
             delivery, Task(envelope, lane, job_class, claim.fence, earlier=earlier, stream=stream), claim
@@ -233,7 +237,7 @@ class Executor:
         await task.stream.close()
         await self._parts.settlement.settle(spec, outcome)
         if outcome.status is JobStatus.FAILED:
-            await self._bury(delivery, outcome)
+            await self._leftovers.bury(delivery, outcome)
         await self._parts.announcer.tell(finish.notices)
         await delivery.ack()
         self._parts.emit(finished(task, outcome, self._parts.clock.now()))
@@ -247,17 +251,6 @@ class Executor:
             except StoreUnavailable:
                 await self._parts.clock.sleep(STORE_RETRY_S)
 
-    async def _do_what_is_left(self, delivery: Delivery, envelope: Envelope) -> Verdict:
-        """Finish a job whose result is stored: a crash may have come before its dead letter, or its notices."""
-        spec = envelope.spec
-        if delivery.redelivered:
-            job = await self._parts.store.get(spec.team, spec.id)
-            if job is not None and job.outcome is not None and job.status is JobStatus.FAILED:
-                await self._bury(delivery, job.outcome)
-            await self._parts.announcer.tell_what_is_left(spec.team, list(filter(None, (spec.id, spec.batch_id))))
-        await delivery.ack()
-        return Verdict()
-
     async def _wait_until(self, moment: float, delivery: Delivery, spec: JobSpec) -> Verdict:
         job = await self._parts.store.get(spec.team, spec.id)
         if job is not None and job.status.is_final:  # cancelled; at its time the record may be gone, and it would run
@@ -270,9 +263,16 @@ class Executor:
         await delivery.ack()
         return Verdict()
 
-    async def _publish_again(self, delay_s: float, delivery: Delivery, spec: JobSpec) -> None:
+    async def _pass_on(self, delivery: Delivery, spec: JobSpec) -> Verdict:
+        await self._publish_again(HELD_RECHECK_S, delivery, spec, passed_on(delivery.message))
+        await delivery.ack()
+        return Verdict()
+
+    async def _publish_again(
+        self, delay_s: float, delivery: Delivery, spec: JobSpec, message: Message | None = None
+    ) -> None:
         queue = spec.queue_again(delivery.queue, self._parts.clock.now() + delay_s, self._parts.windows)
-        await self._parts.queue.publish(queue, delivery.message, min(delay_s, LONGEST_WAIT_S))
+        await self._parts.queue.publish(queue, message or delivery.message, min(delay_s, LONGEST_WAIT_S))
 
     async def _give_back(self, delivery: Delivery, task: Task, claim: Claim) -> None:
         await self._claims.release(task.envelope.spec, claim, task.attempts)
@@ -283,11 +283,6 @@ class Executor:
         await delivery.ack()
         self._parts.emit(MessageBuried(delivery.message.job_id, error.message))
         return Verdict()
-
-    async def _bury(self, delivery: Delivery, outcome: Outcome) -> None:
-        reason = outcome.error.code if outcome.error else outcome.status.value
-        await self._parts.queue.bury(delivery.message, reason, delivery.queue)
-        self._parts.emit(MessageBuried(delivery.message.job_id, reason))
 
 
 def _is_being_stopped() -> bool:

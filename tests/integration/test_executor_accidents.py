@@ -18,6 +18,7 @@ from shared.domain.notices import Announcer
 from shared.domain.retry import RetryPolicy
 from tests.integration.worker_rig import TEAM, Rig, worker_rig
 from workers.executor import CallBroken, Executor, ExecutorParts
+from workers.outcomes import failed
 from workers.settlement import Settlement
 from workers.task import Answer, Task
 
@@ -166,3 +167,15 @@ async def test_a_scheduled_job_that_was_cancelled_waits_no_longer(rig: Rig, clie
     await rig.executor().execute(await rig.take(), rig.lane)
     assert await rig.waiting(spec) == 0
     assert await client.zcard(DELAYED) == 0
+
+
+async def test_a_failed_job_that_was_passed_around_while_it_ran_keeps_its_dead_letter(rig: Rig) -> None:
+    spec = await rig.submit("Refused")
+    await rig.parts.leases.renew("living", 60)
+    claim = await rig.parts.store.claim(spec, "living")
+    await rig.executor().execute(await rig.take(), rig.lane)
+    assert await rig.parts.store.finish(spec, claim.fence, failed("content_filter", "Refused."), ())  # and it dies
+    await rig.executor().execute(await rig.take(), rig.lane)
+    letters = await rig.parts.queue.dead_letters(10)
+    assert [(letter.message.job_id, letter.reason) for letter in letters] == [(spec.id, "content_filter")]
+    assert await rig.waiting(spec) == 0

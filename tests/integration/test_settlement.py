@@ -10,6 +10,7 @@ from shared.domain.allowances import UNLIMITED, Allowance, Charge, Charged, Owne
 from shared.domain.job import JobSpec, JobStatus
 from shared.domain.retry import RetryPolicy
 from tests.integration.worker_rig import TEAM, Rig, worker_rig
+from workers.outcomes import failed
 
 BUDGET = Allowance(tokens_per_day=1_000)
 ESTIMATE = 1_000.0
@@ -90,3 +91,15 @@ async def test_a_job_that_nobody_counts_the_tokens_of_settles_nothing(rig: Rig) 
     spec = await rig.submit("hello")
     await run(rig)
     assert (await rig.job(spec)).spec.charged_tokens is None
+
+
+async def test_a_worker_that_dies_between_the_stored_result_and_the_settlement_leaves_no_estimate_charged(
+    rig: Rig,
+) -> None:
+    spec = await charged(rig, "hello")
+    claim = await rig.parts.store.claim(spec, "dead")
+    delivery = await rig.take()
+    assert await rig.parts.store.finish(spec, claim.fence, failed("content_filter", "Refused."), ())
+    await delivery.give_back()
+    await run(rig)
+    assert await left(rig) == ESTIMATE
