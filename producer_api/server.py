@@ -13,7 +13,10 @@ from producer_api.described_api import DescribedApi
 from shared.domain.errors import ConfigurationError
 
 SHUTDOWN_GRACE_S: Final = 5
-"""Seconds that requests under way are given. Long polls and streams end at once, and their clients come again."""
+"""Seconds that requests under way are given.
+
+Long polls and streams end at once, and their clients come again; calls that wait are told that their jobs go on.
+"""
 
 BACKLOG: Final = 2048
 

@@ -85,7 +85,7 @@ class StreamedAnswer(Response):
     async def _tell_whole(self, job: Job, events: EventStream) -> Response | None:
         headers = self._waiting.headers(self._call, job)
         if job.status is not JobStatus.SUCCEEDED or job.outcome is None or job.outcome.response is None:
-            return failure_of(job, self._call.timeout_s).response(headers)
+            return failure_of(job, self._waiting.waited_s(self._call)).response(headers)
         await events.begin(headers)
         for chunk in chunks(job.outcome.response, include_usage=self._call.include_usage):
             await events.event(orjson.dumps(chunk))

@@ -73,4 +73,4 @@ class SynchronousCalls:
         headers = self._waiting.headers(call, job)
         if job.status is JobStatus.SUCCEEDED and job.outcome is not None and job.outcome.response is not None:
             return json_response(job.outcome.response, headers=headers)
-        return failure_of(job, call.timeout_s).response(headers)
+        return failure_of(job, self._waiting.waited_s(call)).response(headers)

@@ -55,12 +55,19 @@ class Waiting:
             raise without_prefix(error) from None
 
     async def final(self, job: Job, timeout_s: float) -> Job:
-        """Give the job when it is final, or as it is after ``timeout_s`` seconds. Raises ``StoreUnavailable``."""
+        """Give the job when it is final, or as it is after ``timeout_s`` seconds, or when the server is to stop.
+
+        Raises ``StoreUnavailable``.
+        """
         if job.status.is_final:
             return job
         team, job_id = job.spec.team, job.spec.id
-        found = await self._results.final(job_id, lambda: self._store.get(team, job_id), timeout_s)
+        found = await self._results.final(job_id, lambda: self._store.get(team, job_id), timeout_s, gives_way=True)
         return found or job
+
+    def waited_s(self, call: WaitingCall) -> float:
+        """Give the seconds that the call's client has waited: less than it would have, if the server is to stop."""
+        return min(call.timeout_s, self._clock.monotonic() - call.began_at)
 
     async def give_up(self, call: WaitingCall, job: Job) -> None:
         """Cancel the job of a client that is gone, unless it is an earlier call's."""

@@ -1,10 +1,14 @@
 """What a synchronous call is told before its job is queued, and when what it waits on goes away."""
 
+import asyncio
+
+import aiohttp
 import pytest
 
 from shared.domain.job import JobSpec, JobStatus
 from shared.domain.lanes import Priority
-from tests.integration.api_rig import ANSWER, CHAT, KEY, TEAM, Api
+from tests.eventually import eventually
+from tests.integration.api_rig import ANSWER, CHAT, KEY, TEAM, Api, running_api
 
 PATH = "/v1/chat/completions"
 
@@ -74,6 +78,31 @@ async def test_a_broker_that_is_away_is_told_as_to_any_other_job(api: Api) -> No
     assert (answer.status, answer.error["code"]) == (503, "service_unavailable")
     assert answer.headers["retry-after"]
     assert "x-should-retry" not in answer.headers
+
+
+async def wait_until_awaited(api: Api) -> None:
+    async def is_awaited() -> bool:
+        return api.store.readings > 0
+
+    await eventually(is_awaited)
+
+
+@pytest.mark.parametrize("body", [CHAT, CHAT | {"stream": True}])
+async def test_a_stopping_server_tells_who_waits_that_the_job_goes_on(valkey_url: str, body: dict[str, object]) -> None:
+    loop = asyncio.get_running_loop()
+    async with aiohttp.ClientSession(headers={"authorization": f"Bearer {KEY}"}) as session:
+        async with running_api(valkey_url) as api:
+            calling = asyncio.create_task(session.post(api.url + PATH, json=body))
+            await wait_until_awaited(api)
+            began = loop.time()
+        answer = await calling
+        assert loop.time() - began < 2
+        error, job_id = (await answer.json())["error"], answer.headers["x-forebay-job-id"]
+        assert (answer.status, error["code"], answer.headers["x-should-retry"]) == (504, "timeout", "false")
+        assert job_id in error["message"]
+        assert "10m" not in error["message"]
+    async with running_api(valkey_url) as api:
+        assert not (await api.job(job_id)).status.is_final
 
 
 async def test_another_body_under_the_same_idempotency_key_is_a_conflict(api: Api) -> None:
