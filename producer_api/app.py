@@ -83,7 +83,7 @@ def create_app(parts: ApiParts) -> DescribedApi:
         bulk.router(parts, authentication, admission),
         batches.router(parts, authentication),
         models.router(parts, authentication),
-        openai.router(SynchronousCalls(parts, authentication, waiting)),
+        openai.router(SynchronousCalls(parts, authentication, waiting, streams)),
         keys.router(parts, authentication),
         lanes.router(parts, authentication, outlooks),
         webhooks.router(parts, authentication),

@@ -48,7 +48,10 @@ class EventStream(StreamingResponse):
 
 
 class OpenStreams:
-    """The streams that are open: when the server is to stop they end, and their clients come again by themselves."""
+    """The streams that are open: when the server is to stop they end.
+
+    Who followed a job comes again by himself; who read an answer is told that its job goes on.
+    """
 
     def __init__(self) -> None:
         """None is open yet."""
@@ -63,8 +66,10 @@ class OpenStreams:
 
     @contextmanager
     def opened(self, bell: asyncio.Event) -> Iterator[None]:
-        """Ring ``bell`` when the streams are to end, for as long as the block lasts."""
+        """Ring ``bell`` when the streams are to end, for as long as the block lasts; at once if they are already."""
         self._bells.add(bell)
+        if self.is_ending:
+            bell.set()
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-"""Whether the client who waits for an answer is still there."""
+"""Work that is done only as long as something does not happen: its client leaves, the server is to stop."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -16,17 +16,33 @@ async def while_present(receive: Receive, work: Coroutine[Any, Any, Result]) -> 
     Raises:
         ClientDisconnect: the client went away first; ``work`` was broken off.
     """
-    working = asyncio.create_task(work)
-    leaving = asyncio.create_task(_leave(receive))
     try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        return await unless(_leave(receive), work)
+    except Overtaken:
+        raise ClientDisconnect from None
+
+
+class Overtaken(Exception):
+    """Something else happened first."""
+
+
+async def unless(happening: Coroutine[Any, Any, object], work: Coroutine[Any, Any, Result]) -> Result:
+    """Give the result of ``work``.
+
+    Raises:
+        Overtaken: ``happening`` ended first; ``work`` was broken off.
+    """
+    working = asyncio.create_task(work)
+    waiting = asyncio.create_task(happening)
+    try:
+        await asyncio.wait((working, waiting), return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
-            raise ClientDisconnect
+            raise Overtaken
         return working.result()
     finally:
-        for task in (working, leaving):
+        for task in (working, waiting):
             task.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
+        await asyncio.gather(working, waiting, return_exceptions=True)
 
 
 async def _leave(receive: Receive) -> None:

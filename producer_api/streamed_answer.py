@@ -17,8 +17,9 @@ from starlette.types import Receive, Scope, Send
 
 from producer_api.error_responses import error_object
 from producer_api.event_stream import EventStream
+from producer_api.event_streams import OpenStreams
 from producer_api.job_failures import broken_off, failure_of, goes_on
-from producer_api.presence import while_present
+from producer_api.presence import Overtaken, unless, while_present
 from producer_api.waiting import Waiting, WaitingCall
 from shared.domain.answer_streams import AnswerReader, AnswerStreams
 from shared.domain.errors import ForebayError
@@ -33,12 +34,13 @@ AFTERWARDS_S: Final = 1.0
 class StreamedAnswer(Response):
     """The answer to one call."""
 
-    def __init__(self, call: WaitingCall, waiting: Waiting, streams: AnswerStreams) -> None:
+    def __init__(self, call: WaitingCall, waiting: Waiting, streams: AnswerStreams, open_streams: OpenStreams) -> None:
         """Nothing is let in before the response is asked for; ``call`` says that its job streams."""
         super().__init__()
         self._call = call
         self._waiting = waiting
         self._streams = streams
+        self._open_streams = open_streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer; raises ``ForebayError`` only before anything was sent."""
@@ -47,11 +49,17 @@ class StreamedAnswer(Response):
             try:
                 response = await while_present(receive, self._tell(reader, admission, EventStream(send)))
             except ClientDisconnect:
-                with suppress(ForebayError):  # it was not let in at all
-                    await self._waiting.give_up(self._call, await admission)
+                await self._give_up(admission)
                 return
+            except asyncio.CancelledError:  # the server has no more time for a client that does not read
+                await asyncio.shield(asyncio.create_task(self._give_up(admission)))
+                raise
         if response is not None:
             await response(scope, receive, send)
+
+    async def _give_up(self, admission: asyncio.Task[Job]) -> None:
+        with suppress(ForebayError):  # it was not let in at all
+            await self._waiting.give_up(self._call, await admission)
 
     async def _tell(self, reader: AnswerReader, admission: asyncio.Task[Job], events: EventStream) -> Response | None:
         """Send the answer; give the response that is to be sent instead, if there is no answer."""
@@ -97,12 +105,16 @@ class StreamedAnswer(Response):
         self, first: bytes, pieces: AsyncIterator[bytes], admission: asyncio.Task[Job], events: EventStream
     ) -> dict[str, Any] | None:
         """Pass all pieces on; give the error that ended them, if there was one."""
+        bell = asyncio.Event()
         try:
-            await self._pass_pieces_on(first, pieces, events)
+            with self._open_streams.opened(bell):
+                await unless(bell.wait(), self._pass_pieces_on(first, pieces, events))
             job = await self._ended(admission, self._call.timeout_s)
             return None if job.status is JobStatus.SUCCEEDED else failure_of(job, self._call.timeout_s).error
         except TimeoutError:
             return goes_on(self._call.job_id, self._call.timeout_s).error
+        except Overtaken:
+            return goes_on(self._call.job_id, self._waiting.waited_s(self._call)).error
         except StreamBroken as broken:
             return await self._why_broken(admission, broken)
         except ForebayError as error:

@@ -9,6 +9,7 @@ from producer_api.body import JSON_TYPES, read_body, require_content_type
 from producer_api.call_wishes import CallWish
 from producer_api.drafts import Arrival
 from producer_api.endpoints.answers import json_response
+from producer_api.event_streams import OpenStreams
 from producer_api.job_failures import failure_of
 from producer_api.parts import ApiParts
 from producer_api.presence import while_present
@@ -24,11 +25,12 @@ from shared.wire.openai import Endpoint
 class SynchronousCalls:
     """Answers calls over the queue."""
 
-    def __init__(self, parts: ApiParts, authentication: Authentication, waiting: Waiting) -> None:
-        """Use the ports in ``parts``."""
+    def __init__(self, parts: ApiParts, authentication: Authentication, waiting: Waiting, streams: OpenStreams) -> None:
+        """Use the ports in ``parts``. ``streams`` says when those that are open are to end."""
         self._parts = parts
         self._authentication = authentication
         self._waiting = waiting
+        self._streams = streams
 
     async def answer(self, request: Request, endpoint: Endpoint) -> Response:
         """Give the provider's answer, or why there is none. A streamed answer begins when it is sent.
@@ -39,7 +41,7 @@ class SynchronousCalls:
         """
         call = await self._read(request, endpoint)
         if call.arrival.streams:
-            return StreamedAnswer(call, self._waiting, self._parts.answer_streams)
+            return StreamedAnswer(call, self._waiting, self._parts.answer_streams, self._streams)
         job = await self._waiting.admit(call)
         try:
             job = await while_present(request.receive, self._waiting.final(job, call.timeout_s))

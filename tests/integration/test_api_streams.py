@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,13 @@ import pytest
 from openai import AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletionChunk
 
+from producer_api.app import create_app
 from shared.domain.answer_streams import AnswerWriter
 from shared.domain.job import Envelope, JobError, JobSpec, JobStatus, Outcome
 from shared.domain.lanes import Priority
 from shared.wire.envelope import decode
 from tests.eventually import eventually
-from tests.integration.api_rig import ANSWER, CHAT, KEY, TEAM, Api
+from tests.integration.api_rig import ANSWER, CHAT, KEY, TEAM, Api, running_api
 from tests.integration.openai_rig import ask
 
 
@@ -64,9 +65,13 @@ class Theatre:
         return asyncio.create_task(self.open(**more))
 
 
+def client_of(api: Api) -> AsyncOpenAI:
+    return AsyncOpenAI(base_url=f"{api.url}/v1", api_key=KEY, max_retries=0)
+
+
 @pytest.fixture
 async def theatre(api: Api) -> AsyncIterator[Theatre]:
-    async with AsyncOpenAI(base_url=f"{api.url}/v1", api_key=KEY, max_retries=0) as client:
+    async with client_of(api) as client:
         yield Theatre(api, client)
 
 
@@ -224,6 +229,51 @@ async def test_a_silence_between_pieces_that_is_too_long_ends_the_stream_and_the
     assert late.value.code == "timeout"
     assert spec.id in late.value.message
     assert not (await theatre.api.job(spec.id)).status.is_final
+
+
+async def test_a_stopping_server_ends_a_stream_with_an_error_and_the_job_goes_on(valkey_url: str) -> None:
+    loop = asyncio.get_running_loop()
+    async with AsyncExitStack() as outlives_the_api:
+        async with running_api(valkey_url) as api:
+            theatre = Theatre(api, await outlives_the_api.enter_async_context(client_of(api)))
+            opening = theatre.opening()
+            spec = (await theatre.envelope()).spec
+            writer = await outlives_the_api.enter_async_context(theatre.writer(spec))
+            await writer.send(chunk("Aare"))
+            stream = await opening
+            began = loop.time()
+        assert loop.time() - began < 2
+        told = [line async for line in stream.response.aiter_lines() if line]
+    assert told[0] == f"data: {chunk('Aare').decode()}"
+    error = orjson.loads(told[1].removeprefix("data: "))["error"]
+    assert (error["code"], spec.id in error["message"], told[2:]) == ("timeout", True, [])
+    async with running_api(valkey_url) as api:
+        assert not (await api.job(spec.id)).status.is_final
+
+
+async def test_a_call_that_its_server_breaks_off_has_its_job_cancelled(theatre: Theatre) -> None:
+    headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/chat/completions",
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }
+    body = [{"type": "http.request", "body": orjson.dumps(CHAT | {"stream": True}), "more_body": False}]
+
+    async def receive() -> dict[str, Any]:
+        return body.pop() if body else await asyncio.Future()
+
+    async def send(_message: object) -> None:
+        pytest.fail("nothing is to be told")
+
+    call = asyncio.create_task(create_app(theatre.api.parts)(scope, receive, send))
+    spec = (await theatre.envelope()).spec
+    call.cancel()
+    await asyncio.wait([call])
+    assert call.cancelled()
+    assert (await theatre.api.job(spec.id)).status is JobStatus.CANCELLED
 
 
 @pytest.mark.parametrize("has_begun", [True, False])
