@@ -44,25 +44,30 @@ class ResultHub:
         self._is_ending = True
         self._wake_all()
 
-    async def final(self, job_id: str, read: Read, timeout_s: float, *, gives_way: bool = False) -> Job | None:
+    async def final(
+        self, job_id: str, read: Read, timeout_s: float, *, gives_way: bool = False, known: Job | None = None
+    ) -> Job | None:
         """Give the job when it is final, or as it is after ``timeout_s`` seconds. None: there is no such job.
 
         Whoever waits is registered before each reading, so a change between the two wakes it. A reading is never
         cut off. Raises what ``read`` raises; but once it has found the job, an absent store is waited for as well.
         gives_way: it is as if the time were over when the server is to stop.
+        known: the job as it was found before; it is given if the store is still away at the end.
         """
         end = self._clock.monotonic() + timeout_s
 
         def is_over() -> bool:
             return self._clock.monotonic() >= end or (gives_way and self._is_ending)
 
-        was_found = False
+        was_found = known is not None
         while True:
             with self._registered(job_id) as woken:
                 patience_s = timeout_s
                 try:
                     job = await read()
                 except StoreUnavailable:
+                    if is_over() and known is not None:
+                        return known
                     if not was_found or is_over():
                         raise
                     patience_s = LOOK_AGAIN_S

@@ -36,7 +36,7 @@ class SynchronousCalls:
         """Give the provider's answer, or why there is none. A streamed answer begins when it is sent.
 
         Raises:
-            ForebayError: the job was not accepted, or the store went away while it was awaited.
+            ForebayError: the job was not accepted.
             ClientDisconnect: nobody waits any more.
         """
         call = await self._read(request, endpoint)

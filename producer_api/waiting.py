@@ -57,12 +57,14 @@ class Waiting:
     async def final(self, job: Job, timeout_s: float) -> Job:
         """Give the job when it is final, or as it is after ``timeout_s`` seconds, or when the server is to stop.
 
-        Raises ``StoreUnavailable``.
+        A store that is away is waited for: the job was let in, and an error would have it sent again.
         """
         if job.status.is_final:
             return job
         team, job_id = job.spec.team, job.spec.id
-        found = await self._results.final(job_id, lambda: self._store.get(team, job_id), timeout_s, gives_way=True)
+        found = await self._results.final(
+            job_id, lambda: self._store.get(team, job_id), timeout_s, gives_way=True, known=job
+        )
         return found or job
 
     def waited_s(self, call: WaitingCall) -> float:

@@ -111,11 +111,12 @@ class WatchedWorkQueue(StreamsWorkQueue):
 class WatchedJobStore(RedisJobStore):
     """The real store; counts readings, and can be told that notes of confirmed publishes do not reach it.
 
-    Or that its answers to new jobs are lost.
+    Or that its answers to new jobs are lost, or that no job can be read.
     """
 
     loses_marks = False
     loses_answers = False
+    is_unreadable = False
     readings = 0
 
     async def accept(self, jobs: Sequence[NewJob]) -> list[Accepted]:
@@ -127,6 +128,8 @@ class WatchedJobStore(RedisJobStore):
     async def get(self, team: str, job_id: str) -> Job | None:
         job = await super().get(team, job_id)
         self.readings += 1
+        if self.is_unreadable:
+            raise StoreUnavailable
         return job
 
     async def mark_queued(self, team: str, specs: Sequence[JobSpec]) -> None:

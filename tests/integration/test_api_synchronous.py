@@ -5,7 +5,8 @@ import asyncio
 import aiohttp
 import pytest
 
-from shared.domain.job import JobSpec, JobStatus
+from shared.domain.job import Job, JobSpec, JobStatus
+from shared.domain.job_store import JobFilter
 from shared.domain.lanes import Priority
 from tests.eventually import eventually
 from tests.integration.api_rig import ANSWER, CHAT, KEY, TEAM, Api, running_api
@@ -80,6 +81,10 @@ async def test_a_broker_that_is_away_is_told_as_to_any_other_job(api: Api) -> No
     assert "x-should-retry" not in answer.headers
 
 
+async def newest(api: Api) -> Job:
+    return (await api.store.list(TEAM, JobFilter(), None, 1)).jobs[0]
+
+
 async def wait_until_awaited(api: Api) -> None:
     async def is_awaited() -> bool:
         return api.store.readings > 0
@@ -103,6 +108,31 @@ async def test_a_stopping_server_tells_who_waits_that_the_job_goes_on(valkey_url
         assert "10m" not in error["message"]
     async with running_api(valkey_url) as api:
         assert not (await api.job(job_id)).status.is_final
+
+
+@pytest.mark.parametrize("body", [CHAT, CHAT | {"stream": True}])
+async def test_a_store_that_is_away_once_the_job_was_let_in_is_waited_for(
+    api: Api, body: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("producer_api.results.LOOK_AGAIN_S", 0.02)
+    api.store.is_unreadable = True
+    calling = asyncio.create_task(api.call("POST", PATH, body=body))
+    await wait_until_awaited(api)
+    api.store.is_unreadable = False
+    await api.finish((await newest(api)).spec.id)
+    answer = await calling
+    assert answer.status == 200
+    assert b"Aare." in answer.body
+    assert len(api.queue.published) == 1
+
+
+@pytest.mark.parametrize("body", [CHAT, CHAT | {"stream": True}])
+async def test_a_store_that_stays_away_is_told_as_a_job_that_goes_on(api: Api, body: dict[str, object]) -> None:
+    api.store.is_unreadable = True
+    answer = await api.call("POST", PATH, body=body, headers={"x-forebay-timeout": "0.1"})
+    assert (answer.status, answer.error["code"], answer.headers["x-should-retry"]) == (504, "timeout", "false")
+    api.store.is_unreadable = False
+    assert not (await api.job(answer.headers["x-forebay-job-id"])).status.is_final
 
 
 async def test_another_body_under_the_same_idempotency_key_is_a_conflict(api: Api) -> None:
