@@ -14,12 +14,14 @@ class Receipt:
     its answer did not end in time.
     retry_after_s: seconds that the receiver asks us to wait; None: it does not say.
     duration_s: seconds that the attempt took.
+    is_tried: whether the receiver was tried; if not, we had no room for it, and it is to be tried again.
     """
 
     status: int | None
     problem: str | None
     retry_after_s: float | None
     duration_s: float
+    is_tried: bool = True
 
 
 class WebhookSender(Protocol):

@@ -60,12 +60,12 @@ class Attempts:
         with self._places.held(receiver) as answer:
             claim = await self._parts.deliveries.claim(due, self._parts.clock.now(), self._parts.lease_s)
             if claim.turn is Turn.GRANTED and claim.delivery is not None:
-                await self._granted(claim.delivery, answer)
+                await self._granted(claim.delivery, answer, message)
                 return
         await self._not_granted(claim, due, message)
 
-    async def _granted(self, delivery: Delivery, answer: Answer) -> None:
-        """Send, note, and publish what follows."""
+    async def _granted(self, delivery: Delivery, answer: Answer, message: Message) -> None:
+        """Send, note, and publish what follows; what could not be sent for want of room here comes again."""
         began_at, number = self._parts.clock.now(), delivery.due.number
         endpoint = await self._endpoint(delivery)
         try:
@@ -74,6 +74,9 @@ class Attempts:
             attempt = DeliveryAttempt(began_at, None, f"not sent: {reason}", 0.0)
             ruling = Ruling(DeliveryStatus.FAILED)
         else:
+            if not receipt.is_tried:
+                await self._put_away(delivery.due, message)
+                return
             attempt = DeliveryAttempt(began_at, receipt.status, receipt.problem, receipt.duration_s)
             ruling = self._parts.schedule.ruling(receipt, delivery.round, self._parts.clock.now())
             answer.is_known(went_well=ruling.status is DeliveryStatus.DELIVERED, duration_s=receipt.duration_s)

@@ -1,29 +1,13 @@
 """What stands between a webhook's URL and the network: every address is judged before a connection to it is made."""
 
-import asyncio
 import socket
-from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
-from typing import Any, Final, Protocol
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from shared.adapters.webhooks.name_lookups import AddrInfo, NameLookups
 from shared.domain.public_addresses import Address, AllowedNetworks
 from shared.domain.webhook_urls import Target, refusal
-
-AddrInfo = tuple[Any, Any, int, str, tuple[Any, ...]]
-"""Family, type, protocol, canonical name, and address: as ``socket.getaddrinfo`` gives it."""
-
-_LOOKUPS_AT_ONCE: Final = 64
-"""Threads for looking names up: names whose servers never answer must not hold up the others."""
-
-
-class Lookup(Protocol):
-    """Looks a name up, on a thread; as ``socket.getaddrinfo``."""
-
-    def __call__(self, host: str, port: int, *, type: int) -> list[Any]:  # noqa: A002 - the socket module's word
-        """Give the addresses, each as an ``AddrInfo``. Raises ``OSError``."""
-        ...
 
 
 class Refused(OSError):
@@ -37,30 +21,25 @@ class Gate(AbstractResolver):
     so ``socket_for`` judges again what is connected to, whatever way it came.
     """
 
-    def __init__(self, allowed: AllowedNetworks, lookup: Lookup, *, is_encrypted: bool) -> None:
+    def __init__(self, allowed: AllowedNetworks, names: NameLookups, *, is_encrypted: bool) -> None:
         """``is_encrypted``: whether the connections speak TLS; the others lead into allowed networks only."""
         self._allowed = allowed
-        self._lookup = lookup
+        self._names = names
         self._is_encrypted = is_encrypted
-        self._threads = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="webhook-names")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         """Give every address of a name, as aiohttp wants them. Raises ``Refused`` or ``OSError``."""
         del family  # both are asked for: all that the name leads to is judged
-        loop = asyncio.get_running_loop()
-        found: list[AddrInfo] = await loop.run_in_executor(
-            self._threads, lambda: self._lookup(host, port, type=socket.SOCK_STREAM)
-        )
+        found = await self._names.addresses(host, port)
         hosts = [self._judged(host, port, addr_info) for addr_info in found]
         if not hosts:
             raise OSError("the name has no address")
         return hosts
 
     async def close(self) -> None:
-        """Let go of the threads; a lookup under way ends by itself."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Do nothing: a lookup under way ends by itself."""
 
     def socket_for(self, addr_info: AddrInfo) -> socket.socket:
         """Make the socket for a connection. Raises ``Refused``."""

@@ -14,7 +14,15 @@ import aiohttp
 from yarl import URL
 
 from shared.adapters.providers.retry_after import read_wait_s
-from shared.adapters.webhooks.gate import Gate, Lookup, Refused
+from shared.adapters.webhooks.gate import Gate, Refused
+from shared.adapters.webhooks.name_lookups import (
+    DEADLINE_S,
+    LONGEST_WAIT_S,
+    Lookup,
+    NameLookups,
+    NotAnswered,
+    NoTurn,
+)
 from shared.domain.clock import Clock, SystemClock
 from shared.domain.errors import InvalidInput
 from shared.domain.public_addresses import AllowedNetworks
@@ -48,17 +56,17 @@ class HttpWebhookSender:
         clock: Clock | None = None,
         lookup: Lookup = socket.getaddrinfo,
     ) -> None:
-        """``lookup`` finds the addresses of names; it is called on a thread, once for each connection."""
+        """``lookup`` finds the addresses of names; it is called on a thread."""
         self._allowed = allowed
         self._timeout_s = timeout_s
         self._clock = clock or SystemClock()
-        self._lookup = lookup
+        self._names = NameLookups(lookup, longest_wait_s=min(LONGEST_WAIT_S, timeout_s / 4))
         self._pools: dict[bool, _Pool] = {}
 
     async def send(self, url: str, body: bytes, headers: Mapping[str, str]) -> Receipt:
         """POST ``body`` once, as ``WebhookSender.send``."""
         began = self._clock.monotonic()
-        answer = _Answer()
+        answer, is_tried = _Answer(), True
         try:
             check_webhook_url(url, self._allowed, "url")
             async with asyncio.timeout(self._timeout_s):
@@ -70,8 +78,9 @@ class HttpWebhookSender:
         except TimeoutError:
             problem = f"There was no {'end of the ' if answer.status else ''}answer within {self._timeout_s:g} s."
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            problem = _problem(error)
-        return Receipt(answer.status, problem, answer.retry_after_s, self._clock.monotonic() - began)
+            problem, is_tried = _problem(error), not isinstance(_cause(error), NoTurn)
+        duration_s = self._clock.monotonic() - began
+        return Receipt(answer.status, problem, answer.retry_after_s, duration_s, is_tried=is_tried)
 
     async def close(self) -> None:
         """Close the connections; harmless when repeated."""
@@ -98,7 +107,7 @@ class HttpWebhookSender:
 
     def _pool(self, *, is_encrypted: bool) -> "_Pool":
         if is_encrypted not in self._pools:
-            self._pools[is_encrypted] = _pool(Gate(self._allowed, self._lookup, is_encrypted=is_encrypted))
+            self._pools[is_encrypted] = _pool(Gate(self._allowed, self._names, is_encrypted=is_encrypted))
         return self._pools[is_encrypted]
 
 
@@ -172,7 +181,16 @@ _PROBLEMS: Final[tuple[tuple[type[Exception], str], ...]] = (
 
 def _problem(error: Exception) -> str:
     """Say what went wrong, without the URL: it may hold a secret."""
-    cause = getattr(error, "os_error", error)
+    cause = _cause(error)
     if isinstance(cause, Refused):
         return f"The URL cannot be a webhook: {cause}"
+    if isinstance(cause, NotAnswered):
+        return f"The receiver's name was not answered within {DEADLINE_S:g} s."
+    if isinstance(cause, NoTurn):
+        return "Too many names were being looked up."
     return next(sentence for kind, sentence in _PROBLEMS if isinstance(error, kind))
+
+
+def _cause(error: Exception) -> object:
+    """Give what the gate raised, if that is in it."""
+    return getattr(error, "os_error", error)
