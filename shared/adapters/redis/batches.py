@@ -5,16 +5,28 @@ from shared.adapters.redis.codec import batch_fields, batch_from
 from shared.adapters.redis.keys import of_team
 from shared.adapters.redis.round_trips import RoundTrips, ScriptCall
 from shared.domain.errors import NotFound
+from shared.domain.job import JobSpec
 from shared.domain.job_store import Batch
+from shared.domain.lanes import DeferrableWindow
 
 
 class BatchRecords:
-    """A finished batch is kept for the retention; one that is not, for twice that after its last change."""
+    """A finished batch is kept for the retention, or until its webhook's last attempt, if that is later.
 
-    def __init__(self, server: RoundTrips, retention_ms: int) -> None:
-        """``retention_ms``: milliseconds."""
+    One that is not finished is kept for twice the retention after its last change, or for as long as its jobs may wait.
+    """
+
+    def __init__(self, server: RoundTrips, retention_ms: int, longest_window_s: float) -> None:
+        """``retention_ms``: milliseconds. ``longest_window_s``: seconds that a job without a deadline may wait."""
         self._server = server
         self._retention_ms = retention_ms
+        self._windows = (DeferrableWindow("the longest", longest_window_s),)
+
+    def kept_ms(self, spec: JobSpec) -> int:
+        """Give the milliseconds for which the batch of a job that is not finished is kept at least."""
+        waits_until = max(spec.comes_at, spec.due_at(self._windows) or 0.0)
+        waits_ms = max(0, int((waits_until - spec.created_at) * 1000))
+        return self._retention_ms + max(self._retention_ms, waits_ms)
 
     async def open(self, batch: Batch) -> Batch:
         """Begin a batch, or go on with the one that is there."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from shared.adapters.redis import scripts
+from shared.adapters.redis.batches import BatchRecords
 from shared.adapters.redis.codec import encode_facts, encode_outcome
 from shared.adapters.redis.keys import FEED, TEAMS, backlog_field, of_team
 from shared.adapters.redis.outbox import notices_from
@@ -19,9 +20,10 @@ AT_ONCE: Final = 500
 class JobAdmission:
     """Records jobs until they are queued."""
 
-    def __init__(self, server: RoundTrips, retention_ms: int) -> None:
+    def __init__(self, server: RoundTrips, batches: BatchRecords, retention_ms: int) -> None:
         """``retention_ms``: milliseconds that finished jobs and idempotency keys are kept."""
         self._server = server
+        self._batches = batches
         self._retention_ms = retention_ms
 
     async def accept(self, jobs: Sequence[NewJob]) -> list[Accepted]:
@@ -90,7 +92,7 @@ class JobAdmission:
         counted_as = "" if job.counted_in is None else backlog_field(QueueName(spec.lane, job.counted_in))
         arguments = [
             *(spec.id, status.value, *encode_facts(spec), payload, self._retention_ms, FEED),
-            *(counted_as, self._retention_ms + max(0, int((spec.comes_at - spec.created_at) * 1000))),
+            *(counted_as, self._batches.kept_ms(spec)),
         ]
         if job.idempotency is not None:
             arguments.append(job.idempotency.body_digest)

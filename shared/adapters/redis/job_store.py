@@ -62,8 +62,8 @@ class RedisJobStore:
         self._longest_window_s = longest_window_s
         self._server = RoundTrips(client)
         self._retention_ms = int(retention_s * 1000)
-        self._admission = JobAdmission(self._server, self._retention_ms)
-        self._batches = BatchRecords(self._server, self._retention_ms)
+        self._batches = BatchRecords(self._server, self._retention_ms, longest_window_s)
+        self._admission = JobAdmission(self._server, self._batches, self._retention_ms)
         self._listing = JobListing(self._server)
         self._reads = GatheredReads(self._server)
 
@@ -117,7 +117,8 @@ class RedisJobStore:
 
     async def revive(self, spec: JobSpec, message: bytes) -> JobStatus | None:
         """Let a failed job begin anew."""
-        status = await self._run(scripts.REVIVE, spec, (spec.id, *encode_facts(spec), message, self._retention_ms))
+        arguments = (spec.id, *encode_facts(spec), message, self._batches.kept_ms(spec))
+        status = await self._run(scripts.REVIVE, spec, arguments)
         return JobStatus(status.decode()) if status else None
 
     async def get(self, team: str, job_id: str) -> Job | None:

@@ -1,5 +1,6 @@
 """How long what is kept of a job is kept: never shorter than somebody may still ask for it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from shared.adapters.redis.keys import of_team
 from shared.domain.clock import SystemClock
 from shared.domain.job import JobSpec
 from shared.domain.job_store import Acceptance, ClaimResult, JobFilter
-from tests.contracts.store.examples import SUCCESS, TEAM, a_batch, a_spec, claimed, finished, new, queued
+from shared.domain.lanes import Priority
+from tests.contracts.store.examples import FAILURE, SUCCESS, TEAM, a_batch, a_spec, claimed, finished, new, queued
 from tests.eventually import eventually
 
 NOW = SystemClock().now()
@@ -130,6 +132,38 @@ async def test_a_batch_is_kept_for_as_long_as_its_jobs_may_take(client: Client) 
     keys = of_team(TEAM)
     for key in (keys.batch("batch_1"), keys.batch_jobs("batch_1")):
         assert await client.ttl(key) == pytest.approx(30 * DAY_S + 60, abs=3600)
+
+
+async def test_a_batch_is_kept_for_as_long_as_deferrable_work_without_a_deadline_may_wait(client: Client) -> None:
+    store = RedisJobStore(client, retention_s=60.0, longest_window_s=7 * DAY_S)
+    await store.open_batch(a_batch())
+    spec = a_spec(batch_id="batch_1", priority=Priority.DEFERRABLE, deadline=None, created_at=NOW)
+    await queued(store, spec)
+    keys = [of_team(TEAM).batch("batch_1"), of_team(TEAM).batch_jobs("batch_1")]
+    for key in keys:
+        assert await client.ttl(key) == pytest.approx(7 * DAY_S + 60, abs=10)
+    await finished(store, spec, FAILURE)
+    await store.close_batch(TEAM, "batch_1")
+    assert await client.ttl(keys[0]) <= 60
+    await store.revive(spec, b"message")
+    for key in keys:
+        assert await client.ttl(key) == pytest.approx(7 * DAY_S + 60, abs=10)
+
+
+@pytest.mark.parametrize("is_closed_last", [True, False])
+async def test_a_batch_whose_end_is_told_is_kept_until_the_last_attempt_to_tell_it(
+    client: Client, *, is_closed_last: bool
+) -> None:
+    store = RedisJobStore(client, retention_s=60.0)
+    await store.open_batch(replace(a_batch(), webhook="https://example.com/hook"))
+    spec = await queued(store, a_spec(batch_id="batch_1"))
+    if is_closed_last:
+        await finished(store, spec)
+    await store.close_batch(TEAM, "batch_1")
+    if not is_closed_last:
+        await finished(store, spec)
+    for key in (of_team(TEAM).batch("batch_1"), of_team(TEAM).batch_jobs("batch_1")):
+        assert await client.ttl(key) == pytest.approx(4 * DAY_S, abs=10)
 
 
 async def test_a_job_that_is_kept_for_its_retention_is_kept_from_its_end_on(client: Client) -> None:

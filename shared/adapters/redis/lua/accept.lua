@@ -43,7 +43,7 @@ if has_batch() then
   if redis.call('HDEL', KEYS[9], 'resumed') == 1 then -- an upload that was cut goes on, and will close it
     redis.call('HSET', KEYS[9], 'is_open', 1)
   end
-  keep_batch_longer(KEYS[9], KEYS[10], math.max(2 * retention_ms, tonumber(batch_ms)))
+  keep_batch_longer(KEYS[9], KEYS[10], tonumber(batch_ms))
 end
 local notices = {}
 if status == 'accepted' then

@@ -140,8 +140,9 @@ local function settle_batch(batch, jobs, outbox, events, retention_ms)
   local finished = succeeded + failed + cancelled + expired
   if is_open == '0' and finished >= tonumber(total) then
     redis.call('HSET', batch, 'finished_at', now_text(), 'sequence', redis.call('HINCRBY', events, 'sequence', 1))
-    keep_batch(batch, jobs, retention_ms)
-    return put_into_outbox(outbox, events, id, tell or '')
+    local notices = put_into_outbox(outbox, events, id, tell or '')
+    keep_batch(batch, jobs, #notices > 0 and math.max(retention_ms, TELLING_MS) or retention_ms)
+    return notices
   end
   keep_batch_longer(batch, jobs, 2 * retention_ms)
   return {}

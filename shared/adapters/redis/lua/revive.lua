@@ -4,12 +4,12 @@
 -- ARGV[1]  job id
 -- ARGV[2–5] the facts of the job (see prelude.lua), as they are from now on
 -- ARGV[6]  its message, kept until the publish is confirmed
--- ARGV[7]  retention in milliseconds
+-- ARGV[7]  milliseconds for which its batch is kept at least
 -- Returns  the status that the job has then, or '' if there is no record of it
 --
 -- What it has behind it moves to `past_attempts`, where nobody counts it any more. The same call again finds it accepted.
 
-local id, spec, priority, deadline, tell, message, retention_ms = unpack(ARGV)
+local id, spec, priority, deadline, tell, message, batch_ms = unpack(ARGV)
 local status, attempts, past = unpack(redis.call('HMGET', KEYS[1], 'status', 'attempts', 'past_attempts'))
 if status ~= 'failed' then
   return status or ''
@@ -32,6 +32,6 @@ redis.call('ZADD', KEYS[3], now_text(), id)
 if has_batch() then
   redis.call('HINCRBY', KEYS[9], 'failed', -1)
   begin_batch_anew(KEYS[9])
-  keep_batch_longer(KEYS[9], KEYS[10], 2 * tonumber(retention_ms))
+  keep_batch_longer(KEYS[9], KEYS[10], tonumber(batch_ms))
 end
 return 'accepted'
