@@ -22,6 +22,7 @@ from producer_api.parts import ApiParts
 from shared.domain import ids
 from shared.domain.errors import ForebayError, InvalidInput, StoreUnavailable, Unavailable
 from shared.domain.job_store import Batch
+from shared.domain.notices import Announcer
 from shared.domain.tenants import Principal
 
 GROUP_LINES: Final = 128
@@ -147,6 +148,14 @@ class BulkUpload:
                 await self._parts.store.close_batch(self._team, self.batch_id)
             except StoreUnavailable as error:
                 self._broken = self._broken or error
+            else:
+                await self._tell()
+
+    async def _tell(self) -> None:
+        """Tell the batch's end, should it have come already; what cannot be published now, the scheduler will."""
+        with suppress(Unavailable):
+            announcer = Announcer(self._parts.queue, self._parts.outbox)
+            await announcer.tell_what_is_left(self._team, [self.batch_id])
 
     def _interrupted(self, cause: Unavailable) -> Unavailable:
         go_on = (

@@ -238,7 +238,7 @@ class Executor:
         await self._parts.settlement.settle(spec, outcome)
         if outcome.status is JobStatus.FAILED:
             await self._leftovers.bury(delivery, outcome)
-        await self._parts.announcer.tell(finish.notices)
+        await self._parts.announcer.tell_end(spec, finish.notices)
         await delivery.ack()
         self._parts.emit(finished(task, outcome, self._parts.clock.now()))
         return Verdict()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from shared.domain.errors import MalformedMessage
+from shared.domain.job import JobSpec
 from shared.domain.lanes import Mailbox
 from shared.domain.work_queue import Message, WorkQueue
 
@@ -69,6 +70,12 @@ class Announcer:
             await self._queue.publish(notice.mailbox.queue, notice.message)
         if notices:
             await self._outbox.remove(notices)
+
+    async def tell_end(self, spec: JobSpec, notices: Sequence[Notice]) -> None:
+        """Tell the end of a job. None, though somebody is to be told, may mean that its script ran twice: then look."""
+        await self.tell(notices)
+        if not notices and spec.callback.mailboxes:
+            await self.tell_what_is_left(spec.team, [subject for subject in (spec.id, spec.batch_id) if subject])
 
     async def tell_what_is_left(self, team: str, subjects: Sequence[str]) -> None:
         """Publish those notices of these subjects that nobody has published yet. Raises as ``tell``."""

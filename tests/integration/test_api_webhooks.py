@@ -258,6 +258,15 @@ async def test_a_batch_keeps_the_webhook_it_names(api: Api) -> None:
     assert (refused.status, refused.error["param"]) == (400, "webhook")
 
 
+async def test_a_batch_that_has_ended_when_its_upload_does_is_told_at_once(api: Api) -> None:
+    headers = {"content-type": "application/x-ndjson"}
+    answer = await api.call("POST", f"/v1/jobs/bulk?webhook={URL}", body=b"oops", headers=headers)
+    batch_id = answer.json["batch_id"]
+    told = [(published.queue, published.message.job_id) for published in api.queue.published]
+    assert told == [(Mailbox.WEBHOOKS.queue, batch_id)]
+    assert await api.parts.outbox.pending(TEAM, [batch_id]) == []
+
+
 async def test_a_batch_that_ends_twice_because_its_upload_went_on_has_two_events(api: Api) -> None:
     lines = [b'{"request": %b}' % str(CHAT).replace("'", '"').encode()] * 2
     ids = []

@@ -1,7 +1,7 @@
 """What goes wrong between the take and the acknowledgement without any process dying; with real parts."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -11,9 +11,10 @@ from shared.adapters.redis.connection import connect
 from shared.adapters.redis.job_store import RedisJobStore
 from shared.adapters.streams.names import DELAYED
 from shared.domain.answer_cache import CacheMode, CachePolicy
-from shared.domain.job import JobSpec, JobStatus
-from shared.domain.job_store import Claim
-from shared.domain.lanes import JobClass, Priority, QueueName
+from shared.domain.callbacks import Callback
+from shared.domain.job import Attempt, JobSpec, JobStatus, Outcome
+from shared.domain.job_store import Batch, Claim, Finish
+from shared.domain.lanes import JobClass, Mailbox, Priority, QueueName
 from shared.domain.notices import Announcer
 from shared.domain.retry import RetryPolicy
 from tests.integration.worker_rig import TEAM, Rig, worker_rig
@@ -55,6 +56,25 @@ class SlowToTell(RedisJobStore):
             self.granted.set()
             await self.told.wait()
         return claim
+
+
+class SlowToEnd(RedisJobStore):
+    """The real store, whose first reply to each end is lost, so that it is asked again."""
+
+    async def finish(self, spec: JobSpec, fence: int, outcome: Outcome, attempts: Sequence[Attempt]) -> Finish:
+        await super().finish(spec, fence, outcome, attempts)
+        return await super().finish(spec, fence, outcome, attempts)
+
+
+async def test_who_waits_for_an_end_is_told_of_it_though_the_stores_reply_was_lost(rig: Rig, client: Redis) -> None:
+    store = SlowToEnd(client)
+    rig.parts = replace(rig.parts, store=store)
+    await store.open_batch(Batch("batch_1", TEAM, None, 1.0, is_open=True, webhook="https://example.com/batches"))
+    spec = await rig.submit("hello", callback=Callback(webhook="https://example.com/jobs"), batch_id="batch_1")
+    await store.close_batch(TEAM, "batch_1")
+    await rig.executor().execute(await rig.take(), rig.lane)
+    assert (await rig.parts.queue.depth(Mailbox.WEBHOOKS.queue)).ready == 2
+    assert await rig.parts.outbox.pending(TEAM, [spec.id, "batch_1"]) == []
 
 
 @pytest.mark.hazard(5)
