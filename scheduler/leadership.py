@@ -15,6 +15,9 @@ from shared.domain.schedule import Schedule
 LEASE_S: Final = 10.0
 """Seconds a scheduler leads after its last renewal; another one takes over after that."""
 
+RIGHT_WITHIN_S: Final = 2.0
+"""A clock that differs from the store's by less is right: a round trip does not tell it more exactly."""
+
 RENEWALS_PER_LEASE: Final = 3
 LOOKS_PER_LEASE: Final = 10
 """How often one that does not lead asks for the lease, so that one given back is taken at once."""
@@ -33,6 +36,12 @@ class Leadership:
         self._term: int | None = None
         self._told: int | None = None
         self._ends_at = 0.0
+        self._ahead_s = 0.0
+
+    @property
+    def ahead_s(self) -> float:
+        """Seconds by which our clock is ahead of the store's; 0.0: it is right. It moves only if the clock is set anew."""
+        return self._ahead_s
 
     @property
     def term(self) -> int | None:
@@ -65,6 +74,7 @@ class Leadership:
         if term is None:
             self.doubt()
             return
+        await self._compare_clocks()
         if term != self._term:
             self._lose()
             self._term = term
@@ -73,6 +83,15 @@ class Leadership:
         if term != self._told:  # the store may go away in the middle of that; then it is done at the next renewal
             await on_taken(term)
             self._told = term
+
+    async def _compare_clocks(self) -> None:
+        before = self._clock.now()
+        theirs = await self._schedule.now()
+        ahead_s = (before + self._clock.now()) / 2 - theirs
+        if abs(ahead_s) < RIGHT_WITHIN_S:
+            self._ahead_s = 0.0
+        elif abs(ahead_s - self._ahead_s) > RIGHT_WITHIN_S:  # else two times could become the same one
+            self._ahead_s = ahead_s
 
     def _lose(self) -> None:
         if self._term is not None:

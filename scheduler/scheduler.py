@@ -18,11 +18,14 @@ from scheduler.timetable import MISFIRE_GRACE_S, Row
 from shared.domain.clock import Clock
 from shared.domain.enduring_task import EnduringTask
 from shared.domain.errors import ForebayError, StoreUnavailable
-from shared.domain.events import DutyFailed, DutyRan, Emit, RoleStarted, RoleStopped
+from shared.domain.events import DutyFailed, DutyRan, Emit, FiringsTaken, RoleStarted, RoleStopped
 from shared.domain.schedule import Beginning, Firing, PlannedDuty, Result, Schedule
 
 STOP_GRACE_S: Final = 5.0
 """Seconds that a duty under way is given when the scheduler is told to stop."""
+
+REPEATS_TOLD: Final = 3
+"""Firings of a duty in a row that were begun before: more than a change of leader explains."""
 
 
 class Scheduler:
@@ -38,6 +41,7 @@ class Scheduler:
         self._emit = emit
         self._leadership = Leadership(schedule, clock, emit, lease_s)
         self._under_way: set[asyncio.Task[Any]] = set()
+        self._repeats: dict[str, int] = {}
 
     async def run(self, stop: asyncio.Event, on_ready: Callable[[], None] = lambda: None) -> None:
         """Fire the duties at their times, while it leads, until ``stop`` is set; then another may lead at once."""
@@ -67,7 +71,7 @@ class Scheduler:
     async def _lead(self, engine: AsyncIOScheduler) -> None:
         async def take_over(term: int) -> None:
             now = self._clock.now()
-            planned = [PlannedDuty(row.name, row.times, row.next_after(now)) for row in self._rows]
+            planned = [PlannedDuty(row.name, row.times, row.next_after(self._now())) for row in self._rows]
             await self._schedule.publish(self._leadership.name, term, planned)
             for row in self._rows:
                 missed = row.last_before(now)
@@ -89,18 +93,38 @@ class Scheduler:
             self._under_way.discard(task)
 
     async def _fire_in(self, term: int, row: Row, fires_at: float) -> None:
-        firing = Firing(row.name, fires_at, row.times, row.next_after(self._clock.now()))
+        firing = Firing(row.name, self._by_the_store(row, fires_at), row.times, row.next_after(self._now()))
         try:
             beginning = await self._schedule.begin(self._leadership.name, term, firing)
         except StoreUnavailable as error:
             self._emit(DutyFailed(row.name, error.message))
             return
+        self._watch_repeats(row, beginning)
         if beginning is Beginning.STALE:
             self._leadership.doubt()
+        elif beginning is Beginning.EARLY:
+            self._emit(DutyFailed(row.name, "Its time has not come yet by the store's clock."))
         elif beginning is Beginning.BEGUN:
             result = await self._done(row)
             with suppress(StoreUnavailable):
                 await self._schedule.end(term, firing, result)
+
+    def _now(self) -> float:
+        """Give the time by the store's clock."""
+        return self._clock.now() - self._leadership.ahead_s
+
+    def _by_the_store(self, row: Row, fires_at: float) -> float:
+        """Give the firing's time as a right clock would have it: in the store it must be nobody else's."""
+        ahead_s = self._leadership.ahead_s
+        right = row.last_before(fires_at - ahead_s) if ahead_s else None
+        return fires_at if right is None else right.timestamp()
+
+    def _watch_repeats(self, row: Row, beginning: Beginning) -> None:
+        """Say when a duty does nothing because all its times are taken; one is, where another led until now."""
+        repeats = self._repeats.get(row.name, 0) + 1 if beginning is Beginning.REPEATED else 0
+        self._repeats[row.name] = repeats
+        if repeats == REPEATS_TOLD:
+            self._emit(FiringsTaken(row.name, repeats))
 
     async def _done(self, row: Row) -> Result:
         started = self._clock.monotonic()

@@ -1,7 +1,9 @@
-"""Clocks that stand still until they are moved."""
+"""Clocks that stand still until they are moved, and one that is set wrong."""
 
 import asyncio
 from dataclasses import dataclass, field
+
+from shared.domain.clock import SystemClock
 
 
 @dataclass
@@ -52,6 +54,16 @@ class SteppingClock:
             await settle()
         self._seconds = end
         await settle()
+
+
+@dataclass(frozen=True)
+class WrongClock(SystemClock):
+    """Goes right, but is set wrong by ``offset_s`` seconds."""
+
+    offset_s: float = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.offset_s
 
 
 async def settle() -> None:

@@ -219,6 +219,14 @@ class DutyFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class FiringsTaken(Event):
+    """A duty did nothing at so many of its times in a row: the store says that all were begun before. A clock is wrong."""
+
+    duty: str
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
 class DeadlinesClose(Event):
     """So many jobs of a lane wait although their deadline is close; ``soonest_s``: seconds to the first of them."""
 

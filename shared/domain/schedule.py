@@ -35,6 +35,8 @@ class Beginning(StrEnum):
     """The term is over: another leads, or nobody."""
     REPEATED = "repeated"
     """That firing was begun before, or is too long ago to tell."""
+    EARLY = "early"
+    """Its time has not come yet: the caller's clock is fast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,10 @@ class Schedule(Protocol):
 
     async def lead(self, name: str, lease_s: float) -> int | None:
         """Take or renew the lease for that many seconds; give the term, or None: another holds it."""
+        ...
+
+    async def now(self) -> float:
+        """Give the store's time, in seconds since the epoch."""
         ...
 
     async def resign(self, name: str) -> None:

@@ -3,18 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 from redis.asyncio import Redis
 
 from shared.adapters.redis.connection import connect
 from shared.adapters.streams.work_queue import StreamsWorkQueue
-from shared.domain.clock import SystemClock
 from shared.domain.job import JobStatus
 from shared.domain.retry import RetryPolicy
 from shared.domain.routing import ConfiguredLimits
 from tests.chaos.windows import exceeded
+from tests.clock import WrongClock
 from tests.eventually import eventually
 from tests.integration.worker_rig import Rig, worker_rig
 from workers.lease import LEASE_S
@@ -22,16 +22,6 @@ from workers.worker import Worker, WorkerOptions
 
 PER_SECOND = 20
 JOBS = 60
-
-
-@dataclass(frozen=True)
-class WrongClock(SystemClock):
-    """Goes right, but is set wrong by ``offset_s`` seconds."""
-
-    offset_s: float = 0.0
-
-    def now(self) -> float:
-        return super().now() + self.offset_s
 
 
 @pytest.fixture

@@ -7,8 +7,10 @@ import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
+import apscheduler.executors.base
+import apscheduler.schedulers.base
 import pytest
 from apscheduler.triggers.interval import IntervalTrigger
 from redis.asyncio import Redis
@@ -20,8 +22,9 @@ from shared.adapters.redis.keys import LEADER, firings_of
 from shared.adapters.redis.schedule import RedisSchedule
 from shared.domain.clock import SystemClock
 from shared.domain.errors import StoreUnavailable
-from shared.domain.events import DutyRan, Event, LeadLost, LeadTaken
+from shared.domain.events import DutyRan, Event, FiringsTaken, LeadLost, LeadTaken
 from shared.domain.schedule import Beginning, Firing, PlannedDuty
+from tests.clock import WrongClock
 from tests.eventually import eventually
 from tests.integration.scheduler_process import DUTIES, done_key
 
@@ -225,3 +228,62 @@ async def test_a_scheduler_that_was_paused_for_ten_minutes_fires_once_for_all_it
     fired = sum(isinstance(event, DutyRan) for event in events)
     assert fired == await client.zcard(firings_of("act"))
     assert 5 < fired <= (loop.time() - began_at) / INTERVAL_S + 2  # and not the 3,000 that were missed
+
+
+def set_wrong(patch: pytest.MonkeyPatch, offset_s: float) -> WrongClock:
+    """Set the clock of the engine, and give one that is as wrong."""
+    clock = WrongClock(offset_s=offset_s)
+
+    class WrongDatetime(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.fromtimestamp(clock.now(), tz)
+
+    for module in (apscheduler.schedulers.base, apscheduler.executors.base):
+        patch.setattr(module, "datetime", WrongDatetime)
+    return clock
+
+
+@pytest.mark.hazard(35)
+@pytest.mark.parametrize(("first", "second"), [(300.0, 0.0), (0.0, -300.0)], ids=["first fast", "second slow"])
+async def test_a_leader_whose_clock_is_five_minutes_off_takes_no_times_from_its_successor(
+    client: Redis, monkeypatch: pytest.MonkeyPatch, first: float, second: float
+) -> None:
+    events = list[Event]()
+    for offset_s in (first, second):
+        stop, runs = asyncio.Event(), list[int]()
+
+        async def duty(runs: list[int] = runs, stop: asyncio.Event = stop) -> int:
+            runs.append(1)
+            if len(runs) == 3:
+                stop.set()
+            return 1
+
+        with monkeypatch.context() as patch:
+            clock = set_wrong(patch, offset_s)
+            scheduler = Scheduler(
+                [Row("act", every(INTERVAL_S), duty)], RedisSchedule(client), clock, events.append, 1.0
+            )
+            await asyncio.wait_for(scheduler.run(stop), 10)
+        assert len(runs) >= 3
+    [(_, ran)] = (await RedisSchedule(client).look()).duties
+    assert all(abs(run.fires_at - run.began_at) < 5 for run in ran)
+    assert not [event for event in events if isinstance(event, FiringsTaken)]
+
+
+async def test_a_duty_whose_times_are_all_taken_says_so(client: Redis) -> None:
+    now, events, stop = SystemClock().now(), list[Event](), asyncio.Event()
+    row = Row("act", every(INTERVAL_S), lambda: asyncio.sleep(0, 0))
+    slot, taken = row.next_after(now - 1), list[int]()
+    while slot is not None and slot < now + 3:
+        taken.append(round(slot * 1000))
+        slot = row.next_after(slot + 0.001)
+    await client.zadd(firings_of("act"), {str(time): time for time in taken})
+
+    def note(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, DutyRan | FiringsTaken):
+            stop.set()
+
+    await Scheduler([row], RedisSchedule(client), SystemClock(), note, 1.0).run(stop)
+    assert [event for event in events if isinstance(event, FiringsTaken)] == [FiringsTaken("act", 3)]

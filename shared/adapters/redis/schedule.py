@@ -25,6 +25,9 @@ from shared.domain.schedule import (
 FIRINGS_KEPT_S: Final = 2 * 3600
 """Seconds for which a firing is known to have been begun: well beyond the time by which one may be late."""
 
+EARLY_MS: Final = 10_000
+"""Milliseconds by which a firing may be before its time: beyond what clocks differ by that are taken for right."""
+
 
 class RedisSchedule:
     """Implements ``Schedule``."""
@@ -36,6 +39,11 @@ class RedisSchedule:
     async def lead(self, name: str, lease_s: float) -> int | None:
         """Take or renew the lease."""
         return int(await self._server.run(ScriptCall(scripts.LEAD, [LEADER], (name, lease_s)))) or None
+
+    async def now(self) -> float:
+        """Give the store's time."""
+        now, _, _ = await self._server.run(ScriptCall(scripts.LOOK_AT_SCHEDULE, [LEADER, TIMETABLE], ()))
+        return float(now)
 
     async def resign(self, name: str) -> None:
         """Give the lease back."""
@@ -53,6 +61,7 @@ class RedisSchedule:
         arguments = (
             *(name, term, firing.duty, _plan(firing.times, firing.next_at) if firing.times else b""),
             *(_milliseconds(firing.fires_at), secrets.token_hex(12), RUNS_KEPT, LAST_RUNS_KEPT, FIRINGS_KEPT_S * 1000),
+            EARLY_MS,
         )
         return Beginning((await self._server.run(ScriptCall(scripts.BEGIN_FIRING, keys, arguments))).decode())
 

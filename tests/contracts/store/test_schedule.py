@@ -79,6 +79,14 @@ async def test_a_firing_too_long_ago_to_know_whether_it_was_begun_is_not_begun(s
     assert await schedule.begin("a", term, firing(seconds_ago=3 * 3600)) is Beginning.REPEATED
 
 
+@pytest.mark.hazard(35)
+async def test_a_firing_whose_time_has_not_come_by_the_stores_clock_is_not_begun(schedule: Schedule) -> None:
+    term = await term_of(schedule, "a")
+    assert await schedule.begin("a", term, firing(seconds_ago=-300)) is Beginning.EARLY
+    assert await schedule.begin("a", term, firing()) is Beginning.BEGUN
+    assert abs(await schedule.now() - SystemClock().now()) < 2
+
+
 async def test_nobody_has_led_yet_in_an_empty_store(schedule: Schedule) -> None:
     sight = await schedule.look()
     assert (sight.leader, list(sight.duties)) == (None, [])

@@ -11,13 +11,18 @@
 -- ARGV[7]  runs that are kept; ARGV[8] how many of them are the last ones, whatever they did; the others did something,
 --          failed, or never ended
 -- ARGV[9]  milliseconds for which the times are kept; an older firing is none
--- Returns  'begun', 'stale' or 'repeated'
+-- ARGV[10] milliseconds by which a firing may be before its time
+-- Returns  'begun', 'stale', 'early' or 'repeated'
 
-local name, term, duty, plan, fires_at, token, kept, last, horizon_ms = unpack(ARGV)
+local name, term, duty, plan, fires_at, token, kept, last, horizon_ms, early_ms = unpack(ARGV)
 if not leads(KEYS[1], name, term) then
   return 'stale'
 end
-local oldest = tonumber(now_text()) * 1000 - horizon_ms
+local now_ms = tonumber(now_text()) * 1000
+if tonumber(fires_at) > now_ms + early_ms then
+  return 'early' -- written down, it would be in the way of whoever leads when its time comes
+end
+local oldest = now_ms - horizon_ms
 if tonumber(fires_at) < oldest then
   return 'repeated'
 end
