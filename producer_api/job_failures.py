@@ -75,10 +75,10 @@ def goes_on(job_id: str, waited_s: float) -> Failure:
     return _failure(_GOES_ON, message)
 
 
-def broken_off(job: Job, error: errors.StreamBroken) -> Failure:
-    """Give the failure of a stream that broke off although its job did not fail."""
-    whole = f" `GET /v1/jobs/{job.spec.id}` gives the whole answer." if job.status is JobStatus.SUCCEEDED else ""
-    return _failure(TABLE[error.code], f"{error.message}{whole}")
+def broken_off(job: Job, error: errors.StreamBroken, *, was_given_up: bool) -> Failure:
+    """Give the failure of a stream that broke off although its job did not fail; it was given up, or goes on."""
+    where = "" if was_given_up else f" `GET /v1/jobs/{job.spec.id}` gives the whole answer."
+    return _failure(TABLE[error.code], f"{error.message}{where}")
 
 
 def _failure(shown: Shown, message: str, param: str | None = None) -> Failure:

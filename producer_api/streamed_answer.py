@@ -128,15 +128,15 @@ class StreamedAnswer(Response):
                 piece = await anext(pieces, None)
 
     async def _why_broken(self, admission: asyncio.Task[Job], broken: StreamBroken) -> dict[str, Any]:
-        """Give the error of a stream that broke off. A job that goes on is given up: nobody would read its answer."""
+        """Give the error of a stream that broke off. A job that goes on is given up, as if its client had left."""
         try:
             job = await self._ended(admission, AFTERWARDS_S)
-            await self._waiting.give_up(self._call, job)
+            was_given_up = await self._waiting.give_up(self._call, job)
         except ForebayError as error:
             return error_object(error)
         if job.status.is_final and job.status is not JobStatus.SUCCEEDED:
             return failure_of(job, AFTERWARDS_S).error
-        return broken_off(job, broken).error
+        return broken_off(job, broken, was_given_up=was_given_up).error
 
 
 async def _next_if_any(pieces: AsyncIterator[bytes]) -> bytes | None:

@@ -46,8 +46,7 @@ class SynchronousCalls:
         try:
             job = await while_present(request.receive, self._waiting.final(job, call.timeout_s))
         except ClientDisconnect:
-            if call.arrival.idempotency_key is None:  # with one, the client may come back for the answer
-                await self._waiting.give_up(call, job)
+            await self._waiting.give_up(call, job)
             raise
         return self._answered(call, job)
 

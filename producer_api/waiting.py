@@ -71,11 +71,16 @@ class Waiting:
         """Give the seconds that the call's client has waited: less than it would have, if the server is to stop."""
         return min(call.timeout_s, self._clock.monotonic() - call.began_at)
 
-    async def give_up(self, call: WaitingCall, job: Job) -> None:
-        """Cancel the job of a client that is gone, unless it is an earlier call's."""
-        if job.spec.id == call.job_id and not job.status.is_final:
-            with suppress(StoreUnavailable):  # then it goes on, and nobody reads its answer
-                await self._cancellation.cancel(job.spec.team, job.spec.id)
+    async def give_up(self, call: WaitingCall, job: Job) -> bool:
+        """Cancel the job of a client that is gone; tell whether it was to be.
+
+        Not with an idempotency key: then the client may come back for the answer.
+        """
+        if call.arrival.idempotency_key is not None or job.status.is_final:
+            return False
+        with suppress(StoreUnavailable):  # then it goes on, and nobody reads its answer
+            await self._cancellation.cancel(job.spec.team, job.spec.id)
+        return True
 
     def first_headers(self, call: WaitingCall) -> Mapping[str, str]:
         """Give the headers of an answer that is still being made: most is not known yet."""

@@ -13,6 +13,7 @@ from openai import AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletionChunk
 
 from producer_api.app import create_app
+from shared.adapters.redis.answer_streams import RedisAnswerStreams
 from shared.domain.answer_streams import AnswerWriter
 from shared.domain.job import Envelope, JobError, JobSpec, JobStatus, Outcome
 from shared.domain.lanes import Priority
@@ -46,6 +47,12 @@ class Theatre:
 
     def writer(self, spec: JobSpec) -> AbstractAsyncContextManager[AnswerWriter]:
         return self.api.parts.answer_streams.writer(spec.id)
+
+    async def nobody_reads(self) -> bool:
+        """Tell whether the API has done with all its streams."""
+        streams = self.api.parts.answer_streams
+        assert isinstance(streams, RedisAnswerStreams)
+        return not streams._readers
 
     async def end(self, spec: JobSpec, outcome: Outcome | None = None) -> None:
         """Do what a worker does when a job is answered, or was not."""
@@ -278,7 +285,7 @@ async def test_a_call_that_its_server_breaks_off_has_its_job_cancelled(theatre: 
 
 @pytest.mark.parametrize("has_begun", [True, False])
 async def test_a_client_that_leaves_has_its_job_cancelled(theatre: Theatre, *, has_begun: bool) -> None:
-    opening = theatre.opening(extra_headers={"Idempotency-Key": "for streams always"})
+    opening = theatre.opening()
     spec = (await theatre.envelope()).spec
     async with theatre.writer(spec) as writer:
         if has_begun:
@@ -291,6 +298,47 @@ async def test_a_client_that_leaves_has_its_job_cancelled(theatre: Theatre, *, h
             return (await theatre.api.job(spec.id)).status is JobStatus.CANCELLED
 
         await eventually(is_cancelled)
+
+
+@pytest.mark.parametrize("has_begun", [True, False])
+@pytest.mark.parametrize("comes_back_early", [True, False])
+async def test_a_client_with_an_idempotency_key_may_leave_and_come_back_for_the_answer(
+    theatre: Theatre, *, has_begun: bool, comes_back_early: bool
+) -> None:
+    key = {"Idempotency-Key": "back again"}
+    opening = theatre.opening(extra_headers=key)
+    spec = (await theatre.envelope()).spec
+    async with theatre.writer(spec) as writer:
+        if has_begun:
+            await writer.send(chunk("Aare"))
+            await (await opening).close()
+        else:
+            opening.cancel()
+        await eventually(theatre.nobody_reads)
+        again = theatre.opening(extra_headers=key) if comes_back_early else None
+        await writer.send(chunk("."))
+        await writer.close()
+    await theatre.end(spec)
+    stream = await (again or theatre.opening(extra_headers=key))
+    assert await texts(stream) == ["", "Aare.", None]
+    assert stream.response.headers["x-forebay-job-id"] == spec.id
+    assert len(theatre.api.queue.published) == 1
+
+
+async def test_a_stream_with_an_idempotency_key_that_broke_off_keeps_its_job(
+    theatre: Theatre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("producer_api.streamed_answer.AFTERWARDS_S", 0.05)
+    opening = theatre.opening(extra_headers={"Idempotency-Key": "kept"})
+    spec = (await theatre.envelope()).spec
+    async with theatre.writer(spec) as writer:
+        await writer.send(chunk("Aare"))
+        stream = await opening
+    with pytest.raises(openai.APIError) as broken:
+        await texts(stream)
+    assert broken.value.code == "stream_broken"
+    assert spec.id in broken.value.message
+    assert not (await theatre.api.job(spec.id)).status.is_final
 
 
 async def test_a_repeat_gets_the_answer_of_the_first_and_does_not_end_its_job(theatre: Theatre) -> None:
