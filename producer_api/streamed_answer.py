@@ -6,7 +6,7 @@ stored answer is sent in chunks.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final
 
@@ -27,6 +27,9 @@ from shared.domain.job import Job, JobStatus
 from shared.domain.provider_errors import StreamBroken
 from shared.wire.chunks import DONE, chunks
 
+Admit = Callable[[], Coroutine[Any, Any, Job]]
+"""Lets a call's job in; raises ``ForebayError``."""
+
 AFTERWARDS_S: Final = 1.0
 """Seconds after a stream broke off in which its job's end may tell why."""
 
@@ -34,10 +37,13 @@ AFTERWARDS_S: Final = 1.0
 class StreamedAnswer(Response):
     """The answer to one call."""
 
-    def __init__(self, call: WaitingCall, waiting: Waiting, streams: AnswerStreams, open_streams: OpenStreams) -> None:
-        """Nothing is let in before the response is asked for; ``call`` says that its job streams."""
+    def __init__(
+        self, call: WaitingCall, waiting: Waiting, admit: Admit, streams: AnswerStreams, open_streams: OpenStreams
+    ) -> None:
+        """Nothing is let in before the response is asked for; ``admit`` lets in a job that streams, once."""
         super().__init__()
         self._call = call
+        self._admit: Admit | None = admit
         self._waiting = waiting
         self._streams = streams
         self._open_streams = open_streams
@@ -45,7 +51,10 @@ class StreamedAnswer(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer; raises ``ForebayError`` only before anything was sent."""
         async with self._streams.reader(self._call.job_id) as reader:
-            admission = asyncio.create_task(self._waiting.admit(self._call))
+            admit, self._admit = self._admit, None  # it holds the whole request, which nobody needs while it waits
+            assert admit is not None
+            admission = asyncio.ensure_future(admit())
+            del admit
             try:
                 response = await while_present(receive, self._tell(reader, admission, EventStream(send)))
             except ClientDisconnect:

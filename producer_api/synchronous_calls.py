@@ -1,5 +1,7 @@
 """Calls that wait: the request of a client of the OpenAI API becomes a job, and the job's answer the response."""
 
+from functools import partial
+
 from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 
@@ -39,10 +41,13 @@ class SynchronousCalls:
             ForebayError: the job was not accepted.
             ClientDisconnect: nobody waits any more.
         """
-        call = await self._read(request, endpoint)
-        if call.arrival.streams:
-            return StreamedAnswer(call, self._waiting, self._parts.answer_streams, self._streams)
-        job = await self._waiting.admit(call)
+        call, arrival = await self._read(request, endpoint)
+        if arrival.streams:
+            return StreamedAnswer(
+                call, self._waiting, partial(self._waiting.admit, arrival), self._parts.answer_streams, self._streams
+            )
+        job = await self._waiting.admit(arrival)
+        del arrival  # it is large, and the wait is long
         try:
             job = await while_present(request.receive, self._waiting.final(job, call.timeout_s))
         except ClientDisconnect:
@@ -50,7 +55,7 @@ class SynchronousCalls:
             raise
         return self._answered(call, job)
 
-    async def _read(self, request: Request, endpoint: Endpoint) -> WaitingCall:
+    async def _read(self, request: Request, endpoint: Endpoint) -> tuple[WaitingCall, Arrival]:
         clock = self._parts.clock
         began_at = clock.monotonic()
         principal = await self._authentication.principal(request, Scope.SUBMIT, Scope.READ)
@@ -68,7 +73,8 @@ class SynchronousCalls:
             job_id=job_id,
             streams=direct.streams,
         )
-        return WaitingCall(arrival, job_id, wish.timeout_s, began_at, direct.include_usage)
+        may_come_back = arrival.idempotency_key is not None
+        return WaitingCall(job_id, wish.timeout_s, began_at, wish.cache, may_come_back, direct.include_usage), arrival
 
     def _answered(self, call: WaitingCall, job: Job) -> Response:
         headers = self._waiting.headers(call, job)

@@ -15,6 +15,7 @@ from shared.domain.answer_cache import CacheMode, CacheResult
 from shared.domain.errors import InvalidInput, StoreUnavailable
 from shared.domain.job import Job
 from shared.wire.direct_request import without_prefix
+from shared.wire.jobs import CacheWish
 
 JOB_ID: Final = "x-forebay-job-id"
 CACHE: Final = "x-forebay-cache"
@@ -22,16 +23,18 @@ CACHE: Final = "x-forebay-cache"
 
 @dataclass(frozen=True, slots=True)
 class WaitingCall:
-    """A call whose client waits.
+    """A call whose client waits, without what it asks: thousands wait at once, each for a long time.
 
-    arrival: names its ``job_id``. timeout_s: how long the client waits. began_at: on the monotonic clock.
+    job_id: of the new job, if it makes one. timeout_s: how long the client waits. began_at: on the monotonic clock.
+    cache: what it wishes of the cache. may_come_back: it has an idempotency key.
     include_usage: the last chunk of a streamed answer is to tell what was used.
     """
 
-    arrival: Arrival
     job_id: str
     timeout_s: float
     began_at: float
+    cache: CacheWish
+    may_come_back: bool
     include_usage: bool = False
 
 
@@ -47,10 +50,10 @@ class Waiting:
         self._results = results
         self._cancellation = cancellation
 
-    async def admit(self, call: WaitingCall) -> Job:
-        """Let the call's job in; raises ``ForebayError``, which names places in the call's body."""
+    async def admit(self, arrival: Arrival) -> Job:
+        """Let a call's job in; raises ``ForebayError``, which names places in the call's body."""
         try:
-            return await self._admission.admit_one(call.arrival)
+            return await self._admission.admit_one(arrival)
         except InvalidInput as error:
             raise without_prefix(error) from None
 
@@ -76,7 +79,7 @@ class Waiting:
 
         Not with an idempotency key: then the client may come back for the answer.
         """
-        if call.arrival.idempotency_key is not None or job.status.is_final:
+        if call.may_come_back or job.status.is_final:
             return False
         with suppress(StoreUnavailable):  # then it goes on, and nobody reads its answer
             await self._cancellation.cancel(job.spec.team, job.spec.id)
@@ -84,8 +87,7 @@ class Waiting:
 
     def first_headers(self, call: WaitingCall) -> Mapping[str, str]:
         """Give the headers of an answer that is still being made: most is not known yet."""
-        submission = call.arrival.submission
-        stores = submission is None or submission.cache.over(self._cache_default).mode.stores
+        stores = call.cache.over(self._cache_default).mode.stores
         return {JOB_ID: call.job_id, CACHE: (CacheResult.MISS if stores else CacheResult.OFF).value}
 
     def headers(self, call: WaitingCall, job: Job) -> Mapping[str, str]:

@@ -1,10 +1,13 @@
 """What a synchronous call is told before its job is queued, and when what it waits on goes away."""
 
 import asyncio
+import gc
 
 import aiohttp
+import orjson
 import pytest
 
+from producer_api.drafts import Arrival, Draft
 from shared.domain.job import Job, JobSpec, JobStatus
 from shared.domain.job_store import JobFilter
 from shared.domain.lanes import Priority
@@ -12,6 +15,8 @@ from tests.eventually import eventually
 from tests.integration.api_rig import ANSWER, CHAT, KEY, TEAM, Api, running_api
 
 PATH = "/v1/chat/completions"
+JSON = {"content-type": "application/json"}
+LARGE = [{"role": "user", "content": "x" * 1_000}]
 
 
 def spec() -> JobSpec:
@@ -133,6 +138,26 @@ async def test_a_store_that_stays_away_is_told_as_a_job_that_goes_on(api: Api, b
     assert (answer.status, answer.error["code"], answer.headers["x-should-retry"]) == (504, "timeout", "false")
     api.store.is_unreadable = False
     assert not (await api.job(answer.headers["x-forebay-job-id"])).status.is_final
+
+
+@pytest.mark.parametrize("body", [CHAT, CHAT | {"stream": True}])
+async def test_who_waits_holds_nothing_of_what_he_asked(api: Api, body: dict[str, object]) -> None:
+    api.queue.keeps = False
+    calling = asyncio.create_task(api.call("POST", PATH, body=orjson.dumps(body | {"messages": LARGE}), headers=JSON))
+    await wait_until_awaited(api)
+
+    async def is_forgotten() -> bool:
+        gc.collect()
+        return not any(map(_is_of_a_request, gc.get_objects()))
+
+    await eventually(is_forgotten, within_s=5)
+    await api.finish((await newest(api)).spec.id)
+    assert (await calling).status == 200
+
+
+def _is_of_a_request(held: object) -> bool:
+    """Tell whether it is a submission that arrived, or a request that was read."""
+    return isinstance(held, Arrival | Draft) or (type(held) is dict and held.get("messages") == LARGE)
 
 
 async def test_another_body_under_the_same_idempotency_key_is_a_conflict(api: Api) -> None:
