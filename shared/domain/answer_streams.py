@@ -15,7 +15,7 @@ class AnswerWriter(Protocol):
     async def send(self, piece: bytes) -> None:
         """Pass on a piece: one chunk of the provider's, as JSON without line breaks.
 
-        Waits while the reader is too far behind. When nobody reads (any more) it returns at once and the piece is gone.
+        Waits while the reader is too far behind, but for minutes only in all; then the reader's stream breaks. When nobody reads (any more) it returns at once and the piece is gone.
         """
         ...
 

@@ -128,6 +128,20 @@ async def test_a_cancelled_stream_of_litellm_hangs_up(client: LiteLLMClient, pro
     assert (await provider.wait_until_idle())["aborted"] == 1
 
 
+async def test_a_stream_of_litellm_has_an_end_though_its_reader_never_takes_it(
+    client: LiteLLMClient, provider: SimulatedProvider
+) -> None:
+    never = asyncio.Event()
+
+    async def take(_piece: bytes) -> None:
+        await never.wait()
+
+    impatient = LiteLLMClient(longest_stream_s=0.1)
+    async with asyncio.timeout(20):
+        with pytest.raises(StreamBroken, match=r"did not end within 2 s"):
+            await impatient.stream(deployment(provider, timeout_s=2.0), CHAT, question(), take)
+
+
 async def test_embeddings_through_litellm(client: LiteLLMClient, provider: SimulatedProvider) -> None:
     request = {"model": "x", "input": ["abcd", "efgh"], "dimensions": 4, "encoding_format": "float"}
     embedder = replace(deployment(provider), model="openai/text-embedding-3-small")

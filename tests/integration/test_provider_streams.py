@@ -169,6 +169,7 @@ class Script:
     def __init__(self) -> None:
         self.parts: list[bytes] = []
         self.hangs = False
+        self.goes_on = False
         self.content_type = "text/event-stream"
         self.asked: dict[str, Any] = {}
         self._never = asyncio.Event()
@@ -181,6 +182,9 @@ class Script:
         for part in self.parts:
             await response.write(part)
             await asyncio.sleep(0)
+        while self.goes_on:
+            await response.write(b"data: " + said("a") + b"\n\n")
+            await asyncio.wait([asyncio.ensure_future(self._never.wait())], timeout=0.05)
         if self.hangs:
             await self._never.wait()
         return response
@@ -292,3 +296,17 @@ async def test_a_provider_that_falls_silent_is_given_up(
     assert type(await Call(client, at, question()).failure()) is TimedOut
     provider.parts = [b"data: " + FIRST + b"\n\n"]
     await Call(client, at, question()).break_off()
+
+
+async def test_a_provider_that_says_a_little_for_ever_is_given_up(script: tuple[Script, Deployment]) -> None:
+    provider, at = script
+    provider.goes_on = True
+    impatient = OpenAIHttpClient(longest_stream_s=0.1)
+    call = Call(impatient, at, question())
+    async with asyncio.timeout(5):
+        failure = await call.failure()
+    provider.goes_on = False
+    assert isinstance(failure, StreamBroken)
+    assert "did not end within 0.5 s" in failure.message  # the deployment's timeout is the longer one
+    assert len(call.pieces) > 3
+    await impatient.close()

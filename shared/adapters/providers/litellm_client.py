@@ -16,7 +16,7 @@ import orjson
 
 from shared.adapters.providers.errors import from_litellm
 from shared.adapters.providers.retry_after import rate_limit_headers
-from shared.adapters.providers.streamed_answer import StreamedAnswer
+from shared.adapters.providers.streamed_answer import LONGEST_STREAM_S, StreamedAnswer, to_be_ended_within
 from shared.adapters.providers.usage import read_usage
 from shared.domain.provider_errors import InvalidRequest, ProviderError, TimedOut, UnexpectedAnswer
 from shared.domain.providers import OnPiece, ProviderAnswer
@@ -75,8 +75,9 @@ _PROVIDERS_HEADER: Final = "llm_provider-"
 class LiteLLMClient:
     """Calls ``litellm.acompletion`` and ``litellm.aembedding``, and nothing else of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest_stream_s: float = LONGEST_STREAM_S) -> None:
         """Import nothing yet."""
+        self._longest_stream_s = longest_stream_s
         self._importing = asyncio.Lock()
         self._litellm: Any = None
 
@@ -107,7 +108,10 @@ class LiteLLMClient:
         headers: dict[str, str] = {}
         try:
             with _translated(deployment):
-                async with asyncio.timeout(deployment.timeout_s) as patience:
+                async with (
+                    to_be_ended_within(max(self._longest_stream_s, deployment.timeout_s)),
+                    asyncio.timeout(deployment.timeout_s) as patience,
+                ):
                     chunks = await litellm.acompletion(**arguments, stream=True, stream_options=with_usage(request))
                     headers = _rate_limit_headers(chunks)
                     async with aclosing(chunks):

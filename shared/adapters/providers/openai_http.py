@@ -12,7 +12,7 @@ import orjson
 from shared.adapters.providers.errors import from_response
 from shared.adapters.providers.model_names import without_prefix
 from shared.adapters.providers.retry_after import rate_limit_headers
-from shared.adapters.providers.streamed_answer import StreamedAnswer
+from shared.adapters.providers.streamed_answer import LONGEST_STREAM_S, StreamedAnswer, to_be_ended_within
 from shared.adapters.providers.usage import read_usage
 from shared.domain.provider_errors import ConnectionFailed, InvalidRequest, ProviderError, TimedOut, UnexpectedAnswer
 from shared.domain.providers import OnPiece, ProviderAnswer
@@ -39,8 +39,9 @@ class OpenAIHttpClient:
     It takes no proxy from the environment, follows no redirect and keeps no cookie.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, longest_stream_s: float = LONGEST_STREAM_S) -> None:
         """Connect to nothing yet; the pool is made by the first call, on its event loop."""
+        self._longest_stream_s = longest_stream_s
         self._session: aiohttp.ClientSession | None = None
 
     async def call(self, deployment: Deployment, endpoint: str, request: Mapping[str, Any]) -> ProviderAnswer:
@@ -63,6 +64,7 @@ class OpenAIHttpClient:
         try:
             with _translated(deployment):
                 async with (
+                    to_be_ended_within(max(self._longest_stream_s, deployment.timeout_s)),
                     asyncio.timeout(deployment.timeout_s) as patience,
                     self._post(deployment, endpoint, body) as response,
                 ):

@@ -1,15 +1,23 @@
 """What comes of a streamed answer, chunk by chunk: passed on at once, and put together for the job's result."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import orjson
 
 from shared.adapters.providers.errors import from_response
 from shared.adapters.providers.usage import read_usage
-from shared.domain.provider_errors import ConnectionFailed, ProviderError, StreamBroken, UnexpectedAnswer
+from shared.domain.provider_errors import ConnectionFailed, ProviderError, StreamBroken, TimedOut, UnexpectedAnswer
 from shared.domain.providers import OnPiece, ProviderAnswer
 from shared.wire.chat_chunks import ChatAnswerInParts, asks_for_usage, is_usage_alone
+
+LONGEST_STREAM_S: Final = 1_200.0
+"""Seconds for a whole streamed answer, however steadily its chunks come, unless its deployment's timeout is longer.
+
+A broker gives a message that is not acknowledged for 30 minutes to another worker, and drops the connection.
+"""
 
 _OK: Final = 200
 
@@ -81,3 +89,16 @@ class StreamedAnswer:
     def _answer(self, rate_limit_headers: Mapping[str, str]) -> ProviderAnswer:
         body = self._parts.answer()
         return ProviderAnswer(body, read_usage(body), rate_limit_headers)
+
+
+@asynccontextmanager
+async def to_be_ended_within(seconds: float) -> AsyncIterator[None]:
+    """Bound the whole of a streamed call. Raises ``TimedOut``."""
+    whole = asyncio.timeout(seconds)
+    try:
+        async with whole:
+            yield
+    except TimeoutError:
+        if whole.expired():
+            raise TimedOut(f"The provider's stream did not end within {seconds:g} s.") from None
+        raise

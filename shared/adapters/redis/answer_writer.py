@@ -39,6 +39,8 @@ class PieceWriter:
         self._granted = patience.window
         self._has_news = asyncio.Event()
         self._is_alone = False
+        self._is_held_up = False
+        self._looks_held_up = 0
         self._going = Going.ON
         self._looks_unheard = 0
         self._was_quiet = False
@@ -47,8 +49,10 @@ class PieceWriter:
     async def send(self, piece: bytes) -> None:
         """Pass on a piece, as ``AnswerWriter.send``."""
         while self._bytes >= self._granted and not self._is_alone:
+            self._is_held_up = True
             self._has_news.clear()
             await self._has_news.wait()
+        self._is_held_up = False
         self._count += 1
         self._was_quiet = False
         if self._is_alone:
@@ -80,7 +84,9 @@ class PieceWriter:
         if not self._count:
             return
         self._looks_unheard += 1
-        if self._looks_unheard > self._patience.with_readers:
+        self._looks_held_up += self._is_held_up
+        is_unheard = self._looks_unheard > self._patience.with_readers
+        if is_unheard or self._looks_held_up > self._patience.with_slow_clients:
             self._be_alone()
         if self._was_quiet:
             self._let_speak(self)

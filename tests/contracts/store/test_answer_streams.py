@@ -166,6 +166,27 @@ async def test_nobody_waits_for_ever_for_a_client_that_stopped_reading(client: C
         assert 8 <= len(await broken(reader)) <= 12  # what was granted; no gap, and no end
 
 
+async def test_a_client_that_takes_a_piece_now_and_then_holds_the_writer_up_for_so_long_and_no_longer(
+    client: Client, api: AnswerStreams
+) -> None:
+    async def write(worker: AnswerStreams) -> None:
+        async with worker.writer(JOB) as writer:
+            for _ in range(60):
+                await writer.send(b"x" * 500)
+            await writer.close()
+
+    async def read(reader: AnswerReader, writing: asyncio.Task[None]) -> None:
+        async for _ in reader:
+            await asyncio.wait([writing], timeout=QUICK.look_s * 2)
+
+    impatient = replace(QUICK, with_slow_clients=5)
+    async with streams_of(client, impatient) as worker, api.reader(JOB) as reader:
+        writing = asyncio.create_task(write(worker))
+        with pytest.raises(StreamBroken):
+            await soon(read(reader, writing))
+        await soon(writing)
+
+
 async def test_nobody_waits_for_a_reader_that_never_was(worker: AnswerStreams) -> None:
     async with worker.writer(JOB) as writer:
         for _ in range(100):
