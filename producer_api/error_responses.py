@@ -43,6 +43,7 @@ TABLE: Final[Mapping[type[errors.ForebayError], Shown]] = {
     errors.Expired: Shown(410, _INVALID, "job_expired"),
     errors.IdempotencyConflict: Shown(409, _INVALID, "idempotency_conflict"),
     errors.NotReplayable: Shown(409, _INVALID, "not_replayable"),
+    errors.AttemptComes: Shown(409, _INVALID, "attempt_comes"),
     errors.Unavailable: Shown(503, "server_error", "service_unavailable"),
 }
 """An error stands for its subclasses too. One that is not here is our fault: 500, without details."""

@@ -52,7 +52,7 @@ def router(parts: ApiParts, authentication: Authentication) -> APIRouter:
 
     @routes.post("/{delivery_id}/redeliver", status_code=202, responses={202: {"model": DeliveryObject}})
     async def redeliver(request: Request, delivery_id: str) -> Response:
-        """Send the event again, with the same `webhook-id`, and try as often as at first."""
+        """Send the event again, with the same `webhook-id`, and try as often as at first; `409` if an attempt comes within a minute."""
         principal = await authentication.principal(request, Scope.SUBMIT)
         return json_response(render_delivery(await ledger.begun_anew(principal.team, delivery_id)), 202)
 

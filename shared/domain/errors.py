@@ -17,6 +17,7 @@
     ├── Expired
     ├── IdempotencyConflict
     ├── NotReplayable
+    ├── AttemptComes
     ├── ConfigurationError
     ├── Unavailable                  try again later
     │   ├── BrokerUnavailable
@@ -119,6 +120,10 @@ class IdempotencyConflict(ForebayError):
 
 class NotReplayable(ForebayError):
     """This dead letter cannot be replayed."""
+
+
+class AttemptComes(ForebayError):
+    """An attempt of this delivery is under way, or comes within a minute."""
 
 
 class ConfigurationError(ForebayError):

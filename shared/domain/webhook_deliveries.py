@@ -26,6 +26,15 @@ from shared.domain.work_queue import Message
 KEPT_S: Final = 4 * 86_400.0
 """Seconds that a delivery is kept after its last change."""
 
+SOON_S: Final = 60.0
+"""A delivery whose next attempt comes within so many seconds is not begun anew."""
+
+LOST_AFTER_S: Final = 3_600.0
+"""Seconds after which the message of an attempt that was due is taken for lost, so that it may be begun anew."""
+
+MOST_ATTEMPTS: Final = 50
+"""Attempts that a delivery shows: the last ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class DeliveryAttempt:
@@ -43,7 +52,7 @@ class Delivery:
 
     id: ``dlv_`` and 26 characters that sort by the event's moment; it follows from the event and the destination.
     endpoint_id: the team's endpoint; None: ``url`` was named on the job or the batch.
-    made: attempts that came to an end. queued: the number of the last attempt whose message was confirmed.
+    attempts: the last ``MOST_ATTEMPTS``. made: attempts that came to an end. queued: the number of the last attempt whose message was confirmed.
     made_before: attempts before it was begun anew. began_at: when it was begun, or begun anew.
     """
 
@@ -164,7 +173,10 @@ class Deliveries(Protocol):
         ...
 
     async def begin_anew(self, team: str, delivery_id: str, now: float) -> Delivery | None:
-        """Let a delivery have a new first attempt, whatever became of it. None: this team has none by that id."""
+        """Let a delivery have a new first attempt, whatever became of it. None: this team has none by that id.
+
+        Raises ``AttemptComes`` while an attempt is under way, or its message comes within ``SOON_S``.
+        """
         ...
 
     async def claim(self, due: AttemptDue, now: float, lease_s: float) -> AttemptClaim:

@@ -220,6 +220,10 @@ async def test_redelivering_publishes_a_new_first_attempt_of_the_same_event(api:
     assert published.queue == Mailbox.WEBHOOKS.queue
     assert published.message == AttemptDue(TEAM, delivery.id, 2).message()
 
+    again = await api.call("POST", f"{DELIVERIES}/{delivery.id}/redeliver")
+    assert (again.status, again.error["code"]) == (409, "attempt_comes")
+    assert len(api.queue.published) == 1
+
 
 async def test_a_job_keeps_the_webhook_it_names(api: Api) -> None:
     answer = await api.submit(callback={"webhook": URL})

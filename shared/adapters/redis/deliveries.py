@@ -13,8 +13,12 @@ from shared.adapters.redis.every_team import EveryTeam
 from shared.adapters.redis.keys import of_team
 from shared.adapters.redis.round_trips import Argument, RoundTrips, ScriptCall
 from shared.adapters.redis.webhook_secrets import text_of
+from shared.domain.errors import AttemptComes
 from shared.domain.webhook_deliveries import (
     KEPT_S,
+    LOST_AFTER_S,
+    MOST_ATTEMPTS,
+    SOON_S,
     AttemptClaim,
     AttemptDue,
     Delivery,
@@ -54,13 +58,19 @@ class RedisDeliveries:
         return [found for reply in replies if (found := _delivery_from(reply))]
 
     async def begin_anew(self, team: str, delivery_id: str, now: float) -> Delivery | None:
-        """Let a delivery have a new first attempt."""
+        """Let a delivery have a new first attempt, unless one comes soon."""
         delivery = await self.get(team, delivery_id)
         if delivery is None:
             return None
         names = self._changed(team, delivery_id, delivery.event.subject)
-        call = ScriptCall(scripts.BEGIN_DELIVERY_ANEW, names, [delivery_id, repr(now), self._kept_ms])
-        return _delivery_from(await self._server.run(call))
+        call = ScriptCall(
+            scripts.BEGIN_DELIVERY_ANEW, names, [delivery_id, repr(now), self._kept_ms, SOON_S, LOST_AFTER_S]
+        )
+        is_begun, record = await self._server.run(call)
+        found = _delivery_from(record)
+        if found is not None and not is_begun:
+            raise AttemptComes
+        return found
 
     async def claim(self, due: AttemptDue, now: float, lease_s: float) -> AttemptClaim:
         """Ask to make an attempt."""
@@ -73,7 +83,8 @@ class RedisDeliveries:
         """Note how an attempt ended."""
         next_at = "" if ruling.next_attempt_at is None else repr(ruling.next_attempt_at)
         line, number = orjson.dumps(attempt), delivery.made + 1
-        arguments: list[Argument] = [delivery.id, number, line, ruling.status.value, next_at, self._kept_ms]
+        arguments: list[Argument] = [delivery.id, number, line, ruling.status.value, next_at]
+        arguments += [self._kept_ms, MOST_ATTEMPTS]
         names = self._changed(delivery.event.team, delivery.id, delivery.event.subject)
         return bool(await self._server.run(ScriptCall(scripts.NOTE_DELIVERY, names, arguments)))
 

@@ -12,9 +12,18 @@ from shared.adapters.redis.keys import of_team
 from shared.adapters.redis.outbox import RedisOutbox
 from shared.adapters.redis.webhook_endpoints import RedisWebhookEndpoints
 from shared.adapters.redis.webhook_secrets import RedisWebhookSecrets
+from shared.domain.errors import AttemptComes
 from shared.domain.lanes import Mailbox
 from shared.domain.notices import Notice
-from shared.domain.webhook_deliveries import AttemptDue, DeliveryAttempt, DeliveryFilter, Turn
+from shared.domain.webhook_deliveries import (
+    LOST_AFTER_S,
+    MOST_ATTEMPTS,
+    SOON_S,
+    AttemptDue,
+    DeliveryAttempt,
+    DeliveryFilter,
+    Turn,
+)
 from shared.domain.webhook_endpoints import MOST_ENDPOINTS, Failing
 from shared.domain.webhook_schedule import DeliveryStatus, Ruling
 from shared.domain.webhooks import EventType
@@ -181,6 +190,47 @@ async def test_a_delivery_begun_anew_has_a_new_first_attempt(deliveries: RedisDe
     assert anew.due.number == 2
     assert (await deliveries.claim(anew.due, LATER, 30)).turn is Turn.GRANTED
     assert await deliveries.begin_anew("another", delivery.id, LATER) is None
+
+
+async def test_a_delivery_is_not_begun_anew_while_an_attempt_comes_or_is_under_way(
+    deliveries: RedisDeliveries,
+) -> None:
+    [delivery] = await deliveries.begin([a_delivery("job_1")])
+    await deliveries.note_queued(delivery.due)
+    for now in (CREATED_AT - SOON_S, CREATED_AT + 1, CREATED_AT + LOST_AFTER_S):
+        with pytest.raises(AttemptComes):
+            await deliveries.begin_anew(TEAM, delivery.id, now)
+    assert await deliveries.get(TEAM, delivery.id) == replace(delivery, queued=1)
+    assert await deliveries.begin_anew(TEAM, delivery.id, CREATED_AT + LOST_AFTER_S + 1)
+
+    [delivery] = await deliveries.begin([a_delivery("job_2")])
+    await deliveries.note_queued(delivery.due)
+    assert (await deliveries.claim(delivery.due, CREATED_AT, 30)).turn is Turn.GRANTED
+    with pytest.raises(AttemptComes):
+        await deliveries.begin_anew(TEAM, delivery.id, CREATED_AT + LOST_AFTER_S + 1)
+    far = CREATED_AT + SOON_S + 7
+    await deliveries.note(delivery, FAILED, Ruling(DeliveryStatus.PENDING, far))
+    await deliveries.note_queued(AttemptDue(TEAM, delivery.id, 2))
+    for _ in range(2):  # the reply may be lost, and the call repeated
+        anew = await deliveries.begin_anew(TEAM, delivery.id, CREATED_AT + 1)
+        assert anew is not None
+        assert (anew.due.number, anew.next_attempt_at, anew.round.tried) == (2, CREATED_AT + 1, 1)
+
+
+async def test_a_delivery_whose_message_was_never_confirmed_can_be_begun_anew(deliveries: RedisDeliveries) -> None:
+    [delivery] = await deliveries.begin([a_delivery("job_1")])
+    for now in (CREATED_AT + 1, CREATED_AT + 2):
+        assert await deliveries.begin_anew(TEAM, delivery.id, now)
+
+
+async def test_a_delivery_keeps_its_last_attempts_and_counts_all(deliveries: RedisDeliveries) -> None:
+    [delivery] = await deliveries.begin([a_delivery("job_1")])
+    for number in range(MOST_ATTEMPTS + 3):
+        assert await deliveries.note(replace(delivery, made=number), replace(FAILED, status=number), PENDING)
+    kept = await deliveries.get(TEAM, delivery.id)
+    assert kept is not None
+    assert [attempt.status for attempt in kept.attempts] == list(range(3, MOST_ATTEMPTS + 3))
+    assert kept.made == MOST_ATTEMPTS + 3
 
 
 async def test_deliveries_are_listed_newest_first_by_what_they_are(deliveries: RedisDeliveries) -> None:

@@ -1,4 +1,4 @@
--- Lets a webhook delivery have a new first attempt, whatever became of it.
+-- Lets a webhook delivery have a new first attempt, unless one is under way or on its way soon.
 --
 -- KEYS[1]  the delivery (hash)
 -- KEYS[2]  the team's expiring deliveries (sorted set by time)
@@ -7,16 +7,32 @@
 -- ARGV[1]  id
 -- ARGV[2]  now, in seconds since the epoch
 -- ARGV[3]  how long it is kept after its last change, in milliseconds
--- Returns  all fields and values; nothing if there is no such delivery
+-- ARGV[4]  how soon, in seconds
+-- ARGV[5]  how long one that is due is waited for, in seconds
+-- Returns  {1, or 0 if it is left as it is; all fields and values, none if there is no such delivery}
+--
+-- An attempt whose message was not confirmed may never come. The same call again finds that it has begun it.
 
-if redis.call('EXISTS', KEYS[1]) == 1 then
-  local made = redis.call('HGET', KEYS[1], 'made')
-  -- A message of this attempt may be published, but for a later moment: it counts as none.
-  redis.call('HSET', KEYS[1], 'status', 'pending', 'made_before', made, 'queued', made,
-    'began_at', ARGV[2], 'next_attempt_at', ARGV[2])
-  redis.call('ZADD', KEYS[4], ARGV[2], ARGV[1])
-  redis.call('PEXPIRE', KEYS[1], ARGV[3])
-  redis.call('PEXPIRE', KEYS[3], ARGV[3])
-  redis.call('ZADD', KEYS[2], now_text() + ARGV[3] / 1000, ARGV[1])
+local id, now, kept_ms, soon_s, waited_s = unpack(ARGV)
+local status, made, queued, next_at, held_until, began_at = unpack(redis.call('HMGET', KEYS[1],
+  'status', 'made', 'queued', 'next_attempt_at', 'held_until', 'began_at'))
+if not status then
+  return { 0, {} }
 end
-return redis.call('HGETALL', KEYS[1])
+
+local is_ours = status == 'pending' and began_at == now
+local is_held = held_until and tonumber(held_until) > tonumber(now_text())
+local due_in_s = (next_at or now) - now
+local is_coming = tonumber(queued) > tonumber(made) and due_in_s <= tonumber(soon_s) and -due_in_s <= tonumber(waited_s)
+if status == 'pending' and not is_ours and (is_held or is_coming) then
+  return { 0, redis.call('HGETALL', KEYS[1]) }
+end
+if not is_ours then
+  redis.call('HSET', KEYS[1], 'status', 'pending', 'made_before', made, 'queued', made, 'began_at', now,
+    'next_attempt_at', now) -- a message of this attempt may be published, but for a later moment: it counts as none
+  redis.call('ZADD', KEYS[4], now, id)
+end
+redis.call('PEXPIRE', KEYS[1], kept_ms)
+redis.call('PEXPIRE', KEYS[3], kept_ms)
+redis.call('ZADD', KEYS[2], now_text() + kept_ms / 1000, id)
+return { 1, redis.call('HGETALL', KEYS[1]) }

@@ -10,15 +10,16 @@
 -- ARGV[4]  status
 -- ARGV[5]  when the next attempt is due, in seconds since the epoch, or ''
 -- ARGV[6]  how long it is kept after its last change, in milliseconds
+-- ARGV[7]  how many attempts are kept, the last ones
 -- Returns  1, or 0 if that attempt was noted before
 
-local id, number, attempt, status, next_at, kept_ms = unpack(ARGV)
+local id, number, attempt, status, next_at, kept_ms, most = unpack(ARGV)
 local made, earlier, queued = unpack(redis.call('HMGET', KEYS[1], 'made', 'attempts', 'queued'))
 if not made or tonumber(made) + 1 ~= tonumber(number) then
   return 0
 end
 redis.call('HSET', KEYS[1], 'made', number, 'status', status,
-  'attempts', earlier and (earlier .. '\n' .. attempt) or attempt)
+  'attempts', with_line(earlier, attempt, 0, tonumber(most)))
 redis.call('HDEL', KEYS[1], 'held_until')
 if next_at == '' then
   redis.call('HDEL', KEYS[1], 'next_attempt_at')

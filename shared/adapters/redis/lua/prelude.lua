@@ -65,6 +65,21 @@ local function write_record(id, spec, priority, deadline, tell)
   end
 end
 
+-- Adds a line to lines; of more than `most` the `first` first ones and the last ones are kept.
+local function with_line(lines, line, first, most)
+  if not lines then
+    return line
+  end
+  local all = {}
+  for one in string.gmatch(lines .. '\n' .. line, '[^\n]+') do
+    all[#all + 1] = one
+  end
+  while #all > most do
+    table.remove(all, first + 1)
+  end
+  return table.concat(all, '\n')
+end
+
 -- Notes a change of a job's status in its history (a line each: status and moment), and announces it to who watches
 -- this one job: the channel has the record's name.
 local function note_change(job, status)
