@@ -79,6 +79,24 @@ async def test_a_job_that_was_taken_before_it_was_known_as_queued_has_a_change_a
     assert await statuses(watch, spec) == ["queued"]
 
 
+async def test_a_change_is_later_than_what_was_told_before_also_when_the_stores_clock_was_set_back(
+    watch: RedisJobWatch, store: JobStore, client: Client
+) -> None:
+    spec = await queued(store)
+    ahead_us = 9_000_000_000_999_999
+    await client.hset(of_team(TEAM).job(spec.id), "history", "queued 9000000000.999999")
+    claim = await claimed(store, spec)
+    told = await watch.look(TEAM, spec.id)
+    assert told is not None
+    assert [change.at_us for change in told.changes] == [ahead_us, ahead_us + 1]
+    await store.release(spec, claim.fence, ())
+    await finished(store, spec)
+    seen = await watch.look(TEAM, spec.id)
+    assert seen is not None
+    later = seen.changes_after(told.changes[-1].at_us)
+    assert [(change.status.value, change.at_us - ahead_us) for change in later] == [("running", 2), ("succeeded", 3)]
+
+
 async def test_the_bell_rings_when_the_watch_begins_and_at_each_change(watch: RedisJobWatch, store: JobStore) -> None:
     spec, other = await queued(store), await queued(store)
     with watch.watching(TEAM, spec.id) as bell, watch.watching(TEAM, other.id) as other_bell:

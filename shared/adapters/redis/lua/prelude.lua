@@ -80,11 +80,20 @@ local function with_line(lines, line, first, most)
   return table.concat(all, '\n')
 end
 
+-- Gives a line's moment, the last word of it, in microseconds; 0 for no line.
+local function moment_of(line)
+  local seconds, microseconds = string.match(line or '', '(%d+)%.(%d+)$')
+  return seconds and seconds * 1000000 + microseconds or 0
+end
+
 -- Notes a change of a job's status in its history (a line each: status and moment), and announces it to who watches
--- this one job: the channel has the record's name.
+-- this one job: the channel has the record's name. A change is later than what was told before, also when the clock was
+-- set back: who watches asks for what is later than the last he saw.
 local function note_change(job, status)
-  local line = status .. ' ' .. now_text()
-  local earlier = redis.call('HGET', job, 'history')
+  local earlier, taken_back = unpack(redis.call('HMGET', job, 'history', 'taken_back'))
+  local last = math.max(moment_of(earlier or nil), moment_of(taken_back or nil))
+  local moment = math.max(moment_of(now_text()), last + 1)
+  local line = string.format('%s %d.%06d', status, math.floor(moment / 1000000), moment % 1000000)
   redis.call('HSET', job, 'history', earlier and (earlier .. '\n' .. line) or line)
   redis.call('PUBLISH', job, line)
 end
@@ -93,7 +102,8 @@ end
 -- history; who watches it hears of it.
 local function take_back_change(job, status)
   local earlier = redis.call('HGET', job, 'history') or ''
-  redis.call('HSET', job, 'history', string.match(earlier, '^(.*)\n[^\n]*$') or '')
+  redis.call('HSET', job, 'history', string.match(earlier, '^(.*)\n[^\n]*$') or '',
+    'taken_back', string.match(earlier, '[^\n]*$'))
   redis.call('PUBLISH', job, status .. ' ' .. now_text())
 end
 
