@@ -62,6 +62,18 @@ async def test_what_was_tried_before_a_revival_counts_no_more(store: JobStore) -
     assert (job.attempts, job.revivals) == ((FAILED_ATTEMPT, ATTEMPT), 2)
 
 
+async def test_a_job_that_is_revived_again_and_again_keeps_its_first_attempts_and_its_last(store: JobStore) -> None:
+    spec = await queued(store)
+    for number in range(105):
+        claim = await claimed(store, spec)
+        attempts = tuple(replace(FAILED_ATTEMPT, deployment=f"{number}/{n}") for n in range(2))
+        assert await store.finish(spec, claim.fence, FAILURE, attempts)
+        assert await store.revive(spec, b"message") is JobStatus.ACCEPTED
+    kept = [attempt.deployment for attempt in (await seen(store, spec)).attempts]
+    assert len(kept) == 200
+    assert (kept[0], kept[9], kept[10], kept[-1]) == ("0/0", "4/1", "10/0", "104/1")
+
+
 async def test_a_revived_job_that_nobody_published_is_stranded(store: JobStore) -> None:
     spec = await _failed(store)
     await store.revive(spec, b"the message")

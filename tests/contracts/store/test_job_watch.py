@@ -14,7 +14,7 @@ from shared.adapters.redis.keys import of_team
 from shared.domain.clock import SystemClock
 from shared.domain.events import Event
 from shared.domain.job import JobSpec, JobStatus
-from shared.domain.job_store import JobStore
+from shared.domain.job_store import ClaimResult, JobStore
 from tests.contracts.store.examples import ATTEMPT, SUCCESS, TEAM, a_spec, claimed, finished, new, queued
 from tests.contracts.store.servers import StoreServer
 from tests.eventually import eventually
@@ -77,6 +77,31 @@ async def test_a_job_that_was_taken_before_it_was_known_as_queued_has_a_change_a
     claim = await claimed(store, spec)
     await store.release(spec, claim.fence, ())
     assert await statuses(watch, spec) == ["queued"]
+
+
+async def test_a_job_that_goes_back_and_forth_for_days_shows_its_first_changes_and_its_last(
+    watch: RedisJobWatch, store: JobStore
+) -> None:
+    spec = await queued(store)
+    seen = await watch.look(TEAM, spec.id)
+    assert seen is not None
+    first = seen.changes[0]
+    for number in range(120):  # each time its worker is lost
+        claim = await store.claim(spec, f"w{number}", instead_of=f"w{number - 1}")
+        assert claim.result is ClaimResult.GRANTED
+        if number % 2:
+            assert await store.release(spec, claim.fence, (ATTEMPT,))
+    for _ in range(3):
+        claim = await claimed(store, spec)
+        assert await store.release(spec, claim.fence, ())
+    await finished(store, spec)
+    seen = await watch.look(TEAM, spec.id)
+    assert seen is not None
+    assert 90 <= len(seen.changes) <= 100
+    assert seen.changes[0] == first
+    assert [change.status.value for change in seen.changes[-2:]] == ["running", "succeeded"]
+    moments = [change.at_us for change in seen.changes]
+    assert moments == sorted(set(moments))
 
 
 async def test_a_change_is_later_than_what_was_told_before_also_when_the_stores_clock_was_set_back(

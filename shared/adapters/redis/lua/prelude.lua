@@ -65,13 +65,14 @@ local function write_record(id, spec, priority, deadline, tell)
   end
 end
 
--- Adds a line to lines; of more than `most` the `first` first ones and the last ones are kept.
+-- What is kept of a job that goes back and forth for days: the first lines of its history, and the last ones.
+local FIRST_CHANGES, MOST_CHANGES = 10, 100
+local FIRST_PAST_ATTEMPTS, MOST_PAST_ATTEMPTS = 10, 200
+
+-- Adds a line (or some) to lines; of more than `most` the `first` first ones and the last ones are kept.
 local function with_line(lines, line, first, most)
-  if not lines then
-    return line
-  end
   local all = {}
-  for one in string.gmatch(lines .. '\n' .. line, '[^\n]+') do
+  for one in string.gmatch((lines or '') .. '\n' .. line, '[^\n]+') do
     all[#all + 1] = one
   end
   while #all > most do
@@ -94,7 +95,7 @@ local function note_change(job, status)
   local last = math.max(moment_of(earlier or nil), moment_of(taken_back or nil))
   local moment = math.max(moment_of(now_text()), last + 1)
   local line = string.format('%s %d.%06d', status, math.floor(moment / 1000000), moment % 1000000)
-  redis.call('HSET', job, 'history', earlier and (earlier .. '\n' .. line) or line)
+  redis.call('HSET', job, 'history', with_line(earlier, line, FIRST_CHANGES, MOST_CHANGES))
   redis.call('PUBLISH', job, line)
 end
 

@@ -22,7 +22,7 @@ if key and redis.call('HGET', key, 'job') == id then
 end
 redis.call('HDEL', KEYS[1], 'outcome', 'finished_at', 'sequence', 'started_at', 'starts', 'lost', 'attempts', 'reply')
 if attempts then
-  redis.call('HSET', KEYS[1], 'past_attempts', past and (past .. '\n' .. attempts) or attempts)
+  redis.call('HSET', KEYS[1], 'past_attempts', with_line(past, attempts, FIRST_PAST_ATTEMPTS, MOST_PAST_ATTEMPTS))
 end
 redis.call('HSET', KEYS[1], 'status', 'accepted', 'message', message)
 redis.call('HINCRBY', KEYS[1], 'fence', 1)
