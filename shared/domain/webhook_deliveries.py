@@ -183,6 +183,10 @@ class Deliveries(Protocol):
         """Ask to make an attempt, and be the only one for ``lease_s`` seconds, unless it is noted before."""
         ...
 
+    async def let_go(self, due: AttemptDue) -> None:
+        """Give an attempt back that was granted to the caller and not made."""
+        ...
+
     async def note(self, delivery: Delivery, attempt: DeliveryAttempt, ruling: Ruling) -> bool:
         """Note how the next attempt ended, and what follows; False: it was noted before, by another."""
         ...

@@ -75,6 +75,7 @@ class Attempts:
             ruling = Ruling(DeliveryStatus.FAILED)
         else:
             if not receipt.is_tried:
+                await self._parts.deliveries.let_go(delivery.due)
                 await self._put_away(delivery.due, message)
                 return
             attempt = DeliveryAttempt(began_at, receipt.status, receipt.problem, receipt.duration_s)

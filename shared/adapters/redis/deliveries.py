@@ -79,6 +79,10 @@ class RedisDeliveries:
         turn, record = await self._server.run(call)
         return AttemptClaim(Turn(turn.decode()), _delivery_from(record))
 
+    async def let_go(self, due: AttemptDue) -> None:
+        """Give an attempt back that was not made."""
+        await self._server.send(("HDEL", of_team(due.team).delivery(due.delivery_id), "held_until"))
+
     async def note(self, delivery: Delivery, attempt: DeliveryAttempt, ruling: Ruling) -> bool:
         """Note how an attempt ended."""
         next_at = "" if ruling.next_attempt_at is None else repr(ruling.next_attempt_at)

@@ -295,15 +295,23 @@ async def test_a_delivery_whose_next_message_nobody_has_published_is_overdue(del
     assert await overdue(deliveries, LATER + 9) == []
 
 
+async def test_an_attempt_that_was_let_go_of_is_anybodys_at_once(deliveries: RedisDeliveries) -> None:
+    [delivery] = await deliveries.begin([a_delivery("job_1")])
+    assert (await deliveries.claim(delivery.due, LATER, 60.0)).turn is Turn.GRANTED
+    assert (await deliveries.claim(delivery.due, LATER, 60.0)).turn is Turn.HELD
+    await deliveries.let_go(delivery.due)
+    assert (await deliveries.claim(delivery.due, LATER, 60.0)).turn is Turn.GRANTED
+
+
 @pytest.mark.usefixtures("known_team")
 async def test_a_delivery_begun_anew_is_overdue_though_its_message_for_later_is_published(
     deliveries: RedisDeliveries,
 ) -> None:
     [delivery] = await deliveries.begin([a_delivery("job_1")])
-    await deliveries.note(delivery, FAILED, Ruling(DeliveryStatus.PENDING, LATER + 9))
+    await deliveries.note(delivery, FAILED, Ruling(DeliveryStatus.PENDING, LATER + 999))
     await deliveries.note_queued(replace(delivery.due, number=2))
-    assert await overdue(deliveries, LATER + 10) == []
-    anew = await deliveries.begin_anew(TEAM, delivery.id, CREATED_AT)
+    assert await overdue(deliveries, LATER + 1000) == []
+    anew = await deliveries.begin_anew(TEAM, delivery.id, CREATED_AT + 1)
     assert await overdue(deliveries) == ["job_1"]
     assert anew is not None
     await deliveries.note_queued(anew.due)
