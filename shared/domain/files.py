@@ -42,6 +42,10 @@ class Files(Protocol):
         """Remove a file; one that is not there is no error."""
         ...
 
+    async def folders(self, folder: str) -> Sequence[str]:
+        """Give the paths of the folders that lie directly in ``folder``, in their order."""
+        ...
+
     async def list(self, folder: str, after: str | None, limit: int) -> Sequence[FoundFile]:
         """Give at most ``limit`` files below ``folder``, in the order of their paths, those after the path ``after``."""
         ...

@@ -74,7 +74,14 @@ async def test_a_listing_goes_on_in_the_order_of_the_paths(files: ObjectFiles) -
     assert all(found.modified_at > 1_700_000_000 for found in first)
 
 
+async def test_a_folder_names_those_in_it_and_none_below_them(files: ObjectFiles) -> None:
+    for name in ("requests/2026-01-10/t/a.json", "requests/2026-01-02/t/b.json", "requests/c.json", "results/d/e.json"):
+        await files.put(name, b"{}")
+    assert await files.folders("requests") == ["requests/2026-01-02", "requests/2026-01-10"]
+
+
 async def test_an_empty_file_store_lists_nothing(files: ObjectFiles) -> None:
+    assert await files.folders("requests") == []
     assert await files.list("requests", None, 10) == []
 
 
@@ -97,6 +104,7 @@ async def test_a_server_that_is_away_is_unavailable_and_nothing_of_ours_is_told(
         files.get("requests/a"),
         files.delete("requests/a"),
         files.list("requests", None, 1),
+        files.folders("requests"),
     ]
     for call in calls:
         with pytest.raises(FilesUnavailable) as caught:

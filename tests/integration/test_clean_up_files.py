@@ -12,10 +12,11 @@ from scheduler.duties import clean_up_files
 from scheduler.duties.clean_up_files import CleanUpFiles, FileShelf
 from scheduler.timetable import timetable
 from shared.adapters.redis.deliveries import RedisDeliveries
+from shared.adapters.redis.job_store import RedisJobStore
 from shared.adapters.redis.job_upkeep import RedisJobUpkeep
 from shared.domain.clock import SystemClock
 from shared.domain.errors import FilesUnavailable
-from shared.domain.job import JobSpec, JobStatus, Outcome
+from shared.domain.job import Job, JobSpec, JobStatus, Outcome
 from shared.domain.job_files import JobFile
 from shared.domain.lanes import Priority
 from tests.clock import ManualClock
@@ -131,15 +132,55 @@ async def test_the_result_of_a_run_that_lost_goes_and_the_named_one_stays(way: R
     assert (await way.shown(job_id))["response"]["choices"][0]["message"]["content"] == LARGE
 
 
-async def test_a_firing_looks_at_a_bounded_number_of_files_and_the_next_one_goes_on(
+async def leave_requests(way: Road, count: int, seconds: float) -> None:
+    """Leave requests of jobs that were created then, and of which there is no record."""
+    left = JobSpec(f"job_{'z' * 26}", TEAM, "/v1/embeddings", "sim", "sim", Priority.BULK, seconds)
+    for number in range(count):
+        await way.files.put(JobFile.request_of(replace(left, id=f"{left.id}{number}")).path, b"{}")
+
+
+async def test_a_firing_goes_through_all_days_while_it_has_time(
+    way: Road, duty: CleanUpFiles, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clean_up_files, "AT_ONCE", 2)
+    await way.accepted(LARGE)
+    for days in (18, 17, 16):
+        await leave_requests(way, 5, clock.seconds - days * DAY_S)
+    assert await duty() == 15
+    assert len(way.filed("requests")) == 1
+    await leave_requests(way, 1, clock.seconds - 20 * DAY_S)
+    assert await duty() == 1  # it begins anew
+
+
+class Together(RedisJobStore):
+    """Counts the readings that are under way at once."""
+
+    under_way = 0
+    most = 0
+
+    async def get(self, team: str, job_id: str) -> Job | None:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            return await super().get(team, job_id)
+        finally:
+            self.under_way -= 1
+
+
+async def test_the_records_of_many_files_are_read_together(way: Road, clock: ManualClock) -> None:
+    records = Together(way.api.redis)
+    await leave_requests(way, 20, clock.seconds - 16 * DAY_S)
+    assert await CleanUpFiles(FileShelf(records, way.files, KEPT_S), clock)() == 20
+    assert records.most == 20
+
+
+async def test_a_firing_takes_a_bounded_time_and_the_next_one_goes_on(
     way: Road, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clean_up_files, "AT_ONCE", 2)
-    duty = CleanUpFiles(FileShelf(way.rig.parts.store, way.files, KEPT_S), clock)
+    duty = CleanUpFiles(FileShelf(way.rig.parts.store, way.files, KEPT_S), clock, budget_s=0)
     kept = [await way.accepted(f"{LARGE} {number}") for number in range(3)]
-    left = JobSpec(f"job_{'z' * 26}", TEAM, "/v1/embeddings", "sim", "sim", Priority.BULK, clock.seconds - 16 * DAY_S)
-    for number in range(3):
-        await way.files.put(JobFile.request_of(replace(left, id=f"{left.id}{number}")).path, b"{}")
+    await leave_requests(way, 3, clock.seconds - 16 * DAY_S)
     assert [await duty() for _ in range(4)] == [2, 1, 0, 0]
     assert sorted(path.stem for path in way.filed("requests")) == kept
 

@@ -65,6 +65,8 @@ class ObjectServer:
         after = request.query.get("continuation-token") or request.query.get("start-after") or ""
         start = len(bucket.rstrip("/")) + 1
         keys = sorted(name[start:] for name in self.kept if name.startswith(prefix) and name[start:] > after)
+        if request.query.get("delimiter"):
+            return _folders(request.query.get("prefix", ""), keys)
         shown, more = keys[:_PAGE], keys[_PAGE:]
         token = f"<NextContinuationToken>{escape(shown[-1])}</NextContinuationToken>" if more else ""
         contents = "".join(
@@ -75,6 +77,12 @@ class ObjectServer:
         return _xml(
             f"<ListBucketResult><IsTruncated>{str(bool(more)).lower()}</IsTruncated>{token}{contents}</ListBucketResult>"
         )
+
+
+def _folders(prefix: str, keys: list[str]) -> web.Response:
+    folders = sorted({prefix + key[len(prefix) :].partition("/")[0] + "/" for key in keys if "/" in key[len(prefix) :]})
+    shown = "".join(f"<CommonPrefixes><Prefix>{escape(folder)}</Prefix></CommonPrefixes>" for folder in folders)
+    return _xml(f"<ListBucketResult><IsTruncated>false</IsTruncated>{shown}</ListBucketResult>")
 
 
 @asynccontextmanager

@@ -72,6 +72,12 @@ class ObjectFiles:
         except NotFound:
             pass
 
+    async def folders(self, folder: str) -> list[str]:
+        """Give the folders in a folder."""
+        async with _in_a_place_that_exists(), _translated(DEADLINE_S):
+            found = await obstore.list_with_delimiter_async(self._store, f"{folder}/")
+        return sorted(found["common_prefixes"])
+
     async def list(self, folder: str, after: str | None, limit: int) -> list[FoundFile]:
         """Give files in the order of their paths. A local folder has none of its own, so it is read to its end."""
         stops_early = self._root is None
@@ -79,9 +85,11 @@ class ObjectFiles:
         async with _in_a_place_that_exists(), _translated(DEADLINE_S):
             async for files in obstore.list(self._store, f"{folder}/", offset=after, chunk_size=_AT_ONCE):
                 found += [FoundFile(each["path"], each["last_modified"].timestamp()) for each in files]
+                if len(found) >= 2 * limit:  # of a local folder, which may hold any number of them
+                    found = _first(found, limit)
                 if stops_early and len(found) >= limit:
                     break
-        return heapq.nsmallest(limit, found, key=lambda each: each.path)
+        return _first(found, limit)
 
     async def _write(self, path: str, content: bytes) -> None:
         async with _in_a_place_that_exists(), _translated(DEADLINE_S):
@@ -138,6 +146,10 @@ async def _translated(deadline_s: float) -> AsyncIterator[None]:
     except (BaseError, OSError) as error:
         # The library's own words hold addresses and paths.
         raise FilesUnavailable(f"The file store cannot be reached ({type(error).__name__}).") from error
+
+
+def _first(found: list[FoundFile], limit: int) -> list[FoundFile]:
+    return heapq.nsmallest(limit, found, key=lambda each: each.path)
 
 
 def _store(url: str) -> ObjectStore:
