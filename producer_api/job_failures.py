@@ -81,5 +81,10 @@ def broken_off(job: Job, error: errors.StreamBroken, *, was_given_up: bool) -> F
     return _failure(TABLE[error.code], f"{error.message}{where}")
 
 
+def unreadable(error: errors.UnexpectedAnswer) -> Failure:
+    """Give the failure of a stream that cannot be made of its job's answer."""
+    return _failure(TABLE[error.code], error.message)
+
+
 def _failure(shown: Shown, message: str, param: str | None = None) -> Failure:
     return Failure(shown.status, {"message": message, "type": shown.type, "param": param, "code": shown.code})

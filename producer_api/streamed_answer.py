@@ -18,13 +18,13 @@ from starlette.types import Receive, Scope, Send
 from producer_api.error_responses import error_object
 from producer_api.event_stream import EventStream
 from producer_api.event_streams import OpenStreams
-from producer_api.job_failures import broken_off, failure_of, goes_on
+from producer_api.job_failures import broken_off, failure_of, goes_on, unreadable
 from producer_api.presence import Overtaken, unless, while_present
 from producer_api.waiting import Waiting, WaitingCall
 from shared.domain.answer_streams import AnswerReader, AnswerStreams
 from shared.domain.errors import ForebayError
 from shared.domain.job import Job, JobStatus
-from shared.domain.provider_errors import StreamBroken
+from shared.domain.provider_errors import StreamBroken, UnexpectedAnswer
 from shared.wire.chunks import DONE, chunks
 
 Admit = Callable[[], Coroutine[Any, Any, Job]]
@@ -103,9 +103,13 @@ class StreamedAnswer(Response):
         headers = self._waiting.headers(self._call, job)
         if job.status is not JobStatus.SUCCEEDED or job.outcome is None or job.outcome.response is None:
             return failure_of(job, self._waiting.waited_s(self._call)).response(headers)
+        try:  # all of them before the first is sent, so that what goes wrong is an error with its status
+            told = [orjson.dumps(made) for made in chunks(job.outcome.response, include_usage=self._call.include_usage)]
+        except UnexpectedAnswer as error:
+            return unreadable(error).response(headers)
         await events.begin(headers)
-        for chunk in chunks(job.outcome.response, include_usage=self._call.include_usage):
-            await events.event(orjson.dumps(chunk))
+        for chunk in told:
+            await events.event(chunk)
         await events.event(DONE)
         await events.end()
         return None

@@ -205,6 +205,18 @@ async def test_a_stream_that_broke_off_before_its_first_piece_becomes_the_stored
     assert stream.response.headers["x-forebay-served-by"] == "gpt-4o-mini-1"
 
 
+@pytest.mark.parametrize("response", [{"data": []}, {"choices": [{"message": "Aare."}]}, {"choices": ["Aare."]}])
+async def test_an_answer_that_is_none_of_a_chat_is_an_error_with_its_status(
+    theatre: Theatre, response: dict[str, Any]
+) -> None:
+    opening = theatre.opening()
+    spec = (await theatre.envelope()).spec
+    await theatre.end(spec, Outcome(JobStatus.SUCCEEDED, response=response))
+    with pytest.raises(openai.InternalServerError) as refused:
+        await opening
+    assert (refused.value.status_code, refused.value.code) == (502, "unexpected_answer")
+
+
 async def test_a_known_answer_comes_in_chunks(theatre: Theatre) -> None:
     model = "gpt-4o-mini"
     await theatre.api.know_the_answer(

@@ -174,7 +174,8 @@ class Recorder:
 async def recorder() -> AsyncIterator[tuple[Recorder, str]]:
     recorder = Recorder()
     app = web.Application()
-    app.router.add_post("/base/chat/completions", recorder.handle)
+    for path in ("chat/completions", "embeddings"):
+        app.router.add_post(f"/base/{path}", recorder.handle)
     async with TestServer(app) as server:
         yield recorder, f"http://127.0.0.1:{server.port}/base/"
 
@@ -209,6 +210,23 @@ async def test_an_error_hidden_in_a_200_is_found(client: OpenAIHttpClient, recor
     server.response = answering({"error": {"code": 429, "message": "Slow down."}})
     with pytest.raises(RateLimited):
         await client.call(deployment(url), CHAT, question())
+
+
+@pytest.mark.parametrize("answer", [{"data": [{}]}, {"choices": []}, {"choices": {}}, {"choices": ["Aare."]}])
+async def test_an_answer_that_is_none_of_a_chat_is_unexpected(
+    client: OpenAIHttpClient, recorder: tuple[Recorder, str], answer: dict[str, Any]
+) -> None:
+    server, url = recorder
+    server.response = answering(answer)
+    with pytest.raises(UnexpectedAnswer, match="no `choices`"):
+        await client.call(deployment(url), CHAT, question())
+
+
+async def test_a_chat_answer_is_no_embedding(client: OpenAIHttpClient, recorder: tuple[Recorder, str]) -> None:
+    server, url = recorder
+    server.response = answering({"choices": [{}]})
+    with pytest.raises(UnexpectedAnswer, match="no `data`"):
+        await client.call(deployment(url), EMBEDDINGS, {"model": "x", "input": "abcd"})
 
 
 async def test_an_answer_without_end_is_not_read_to_its_end(

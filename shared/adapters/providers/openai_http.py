@@ -50,7 +50,7 @@ class OpenAIHttpClient:
         with _translated(deployment):
             async with asyncio.timeout(deployment.timeout_s), self._post(deployment, endpoint, body) as response:
                 pieces = [piece async for piece in _capped(response)]
-        return _read(response, b"".join(pieces))
+        return _read(response, b"".join(pieces), endpoint)
 
     async def stream(
         self, deployment: Deployment, endpoint: str, request: Mapping[str, Any], on_piece: OnPiece
@@ -158,7 +158,7 @@ async def _read_stream(
                 await streamed.take(event.data)
             patience.reschedule(loop.time() + timeout_s)
     if no_stream is not None:
-        return _read(response, b"".join(no_stream))
+        return _read(response, b"".join(no_stream), Endpoint.CHAT_COMPLETIONS)
     last = events.end()
     if last is not None and last.data != _DONE and not streamed.is_whole:
         await streamed.take(last.data)
@@ -173,7 +173,7 @@ async def _read_the_rest(response: aiohttp.ClientResponse) -> None:
                 pass
 
 
-def _read(response: aiohttp.ClientResponse, answer: bytes) -> ProviderAnswer:
+def _read(response: aiohttp.ClientResponse, answer: bytes, endpoint: str) -> ProviderAnswer:
     status, headers = response.status, {name.lower(): value for name, value in response.headers.items()}
     if not _OK <= status < _FIRST_REDIRECT:
         raise from_response(status, headers, answer)
@@ -186,6 +186,8 @@ def _read(response: aiohttp.ClientResponse, answer: bytes) -> ProviderAnswer:
     if isinstance(body.get("error"), dict):  # some gateways put an error into a 200
         code = body["error"].get("code")
         raise from_response(code if isinstance(code, int) else status, headers, answer)
-    if not (isinstance(body.get("choices") or body.get("data"), list)):
-        raise UnexpectedAnswer("The answer has neither `choices` nor `data`.", status=status)
+    name = "choices" if endpoint == Endpoint.CHAT_COMPLETIONS else "data"
+    said = body.get(name)
+    if not isinstance(said, list) or not said or not all(isinstance(each, dict) for each in said):
+        raise UnexpectedAnswer(f"The answer has no `{name}`.", status=status)
     return ProviderAnswer(body, read_usage(body), rate_limit_headers(headers))
