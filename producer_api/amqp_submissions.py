@@ -104,10 +104,21 @@ class AmqpSubmissions:
             await self._give_back_later(parcel)
 
     async def _give_back_later(self, parcel: Parcel) -> None:
+        is_settled = False
         try:
             await self._parts.clock.sleep(AFTER_TROUBLE_S)
+            if self._needs_a_file(parcel):
+                with suppress(Unavailable, Unroutable):
+                    await self._door.put_last(parcel)
+                    is_settled = True
         finally:
-            await parcel.give_back()
+            if not is_settled:
+                await parcel.give_back()
+
+    def _needs_a_file(self, parcel: Parcel) -> bool:
+        """Whether it may have failed for want of the file store. Given back, such ones would fill all hands again."""
+        large = self._parts.large
+        return large is not None and len(parcel.body) > large.inline_limit
 
     async def _settle(self, parcel: Parcel) -> None:
         """Take one in, or see to it that somebody is told why not. Raises ``Unavailable``: nobody can say yet."""

@@ -87,6 +87,16 @@ class Door(Protocol):
         """Wait for the next submission. Safe to cancel."""
         ...
 
+    async def put_last(self, parcel: Parcel) -> None:
+        """Give a parcel back to the end of the line, behind all that wait; by then it has a ``message_id``, if it had none.
+
+        A crash in between may leave it there twice, with one ``message_id``.
+
+        Raises:
+            BrokerUnavailable, Unroutable: it is still in this process's hands.
+        """
+        ...
+
     async def close(self) -> None:
         """Take nothing in any more. What was taken can still be acknowledged."""
         ...

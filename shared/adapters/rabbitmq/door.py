@@ -62,6 +62,14 @@ class RabbitMQDoor:
             pass
         return delivery
 
+    async def put_last(self, parcel: Parcel) -> None:
+        """Publish it again: what is given back comes first."""
+        assert isinstance(parcel, RabbitMQParcel)
+        properties = parcel.properties_again
+        async with self._alone(str(properties.message_id)), self._publisher.deadline():
+            await self._publisher.send("", SUBMIT, parcel.body, properties)
+        await parcel.ack()
+
     async def close(self) -> None:
         """Stop consuming; what was not taken goes back."""
         await self._consumer.stop()

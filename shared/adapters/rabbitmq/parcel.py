@@ -1,7 +1,11 @@
 """One submission that came over the consumer's channel."""
 
+import uuid
 from collections.abc import Mapping
+from copy import copy
 from typing import Final
+
+from pamqp.commands import Basic
 
 from shared.adapters.rabbitmq.consumer_channel import RabbitMQDelivery
 from shared.adapters.rabbitmq.unreadable_properties import UNREADABLE
@@ -35,6 +39,14 @@ class RabbitMQParcel:
     def body(self) -> bytes:
         """As it was sent."""
         return self._delivery.message.body
+
+    @property
+    def properties_again(self) -> Basic.Properties:
+        """As they came, for another publish: under a name, and without its user's, which the broker would not believe us."""
+        properties = copy(self._delivery.properties)
+        properties.message_id = self.message_id or uuid.uuid4().hex
+        properties.user_id = None
+        return properties
 
     async def ack(self) -> None:
         """Forget the message."""
