@@ -14,7 +14,7 @@ TIMETABLE = (ROOT / "scheduler" / "timetable.py").read_text(encoding="utf-8")
 
 def test_what_runs_when_is_what_the_timetable_says() -> None:
     told = re.findall(
-        r"^\| ([a-z ]+) \| ([0-9]+ (?:s|min)) \| .+ \|$", OPERATIONS.partition("## What runs when")[2], re.M
+        r"^\| ([a-z ]+) \| ([0-9]+ (?:s|min)) \| .+ \|$", OPERATIONS.partition("## What runs when")[2], re.MULTILINE
     )
     rows = re.findall(r'\bRow\("([^"]+)", every\(([0-9]+)\)', TIMETABLE)
     assert len(rows) == TIMETABLE.count("Row(")
