@@ -1,10 +1,10 @@
 """Publish the jobs that were recorded and, because of a crash in between, never confirmed by the broker."""
 
-from contextlib import suppress
 from typing import Final
 
 from scheduler.duties.parts import DutyParts
-from shared.domain.errors import Unroutable
+from shared.domain.errors import MalformedMessage, Unroutable
+from shared.domain.events import JobsStayStranded
 from shared.domain.job_store import Stranded
 from shared.domain.work_queue import Message
 from shared.wire.envelope import decode
@@ -24,13 +24,21 @@ class RepublishStrandedJobs:
         self._stranded_after_s = stranded_after_s
 
     async def __call__(self) -> int:
-        """Do it; give the number of jobs published. Raises ``Unavailable``."""
-        published = 0
-        for job in await self._parts.store.stranded(self._stranded_after_s, AT_ONCE):
-            with suppress(Unroutable):  # its lane is configured no more; the others' are
+        """Do it; give the number of jobs published. Raises ``Unavailable``.
+
+        What cannot be published is announced, and left until the others have had their turn.
+        """
+        stranded = await self._parts.store.stranded(self._stranded_after_s, AT_ONCE)
+        problems: dict[str, list[Stranded]] = {}
+        for job in stranded:
+            try:
                 await self._publish(job)
-                published += 1
-        return published
+            except (Unroutable, MalformedMessage) as error:  # its lane is configured no more; the others' are
+                problems.setdefault(error.message, []).append(job)
+        for problem, jobs in problems.items():
+            await self._parts.upkeep.pass_over(jobs)
+            self._parts.emit(JobsStayStranded(len(jobs), jobs[0].job_id, problem))
+        return len(stranded) - sum(map(len, problems.values()))
 
     async def _publish(self, job: Stranded) -> None:
         spec = decode(job.message).spec

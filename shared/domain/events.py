@@ -227,6 +227,18 @@ class FiringsTaken(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class JobsStayStranded(Event):
+    """So many recorded jobs cannot be published: their lane is configured no more, or their message is broken.
+
+    job_id: one of them. They are tried again, after all others.
+    """
+
+    jobs: int
+    job_id: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeadlinesClose(Event):
     """So many jobs of a lane wait although their deadline is close; ``soonest_s``: seconds to the first of them."""
 

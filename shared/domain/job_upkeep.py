@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from shared.domain.job import Job, JobStatus
+from shared.domain.job_store import Stranded
 from shared.domain.notices import Notice
 
 LONG_OVERDUE_S: Final = 600.0
@@ -54,4 +55,8 @@ class JobUpkeep(Protocol):
 
         Their records end by themselves; a team whose jobs end one after the other needs no such help.
         """
+        ...
+
+    async def pass_over(self, jobs: Sequence[Stranded]) -> None:
+        """Send stranded jobs that cannot be published behind the others, as if they had been accepted just now."""
         ...

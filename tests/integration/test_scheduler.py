@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from scheduler.duties import republish_stranded_jobs
 from scheduler.duties.expire_jobs import ExpireJobs
 from scheduler.duties.parts import DutyParts
 from scheduler.duties.publish_notices import PublishNotices
@@ -21,7 +22,7 @@ from shared.domain.allowances import UNLIMITED, Allowance, Charge, Charged, Over
 from shared.domain.callbacks import Callback
 from shared.domain.clock import SystemClock
 from shared.domain.errors import StoreUnavailable
-from shared.domain.events import DeadlinesClose, DutyFailed, DutyRan, Event, JobFinished
+from shared.domain.events import DeadlinesClose, DutyFailed, DutyRan, Event, JobFinished, JobsStayStranded
 from shared.domain.ids import new_id
 from shared.domain.job import Envelope, JobSpec, JobStatus, Outcome
 from shared.domain.job_store import NewJob
@@ -75,6 +76,21 @@ async def test_a_stranded_job_of_a_lane_that_is_configured_no_more_holds_back_no
     spec = await record_only(rig)
     assert await RepublishStrandedJobs(duties, stranded_after_s=0)() == 1
     assert [(await rig.job(each)).status for each in (gone, spec)] == [JobStatus.ACCEPTED, JobStatus.QUEUED]
+
+
+async def test_stranded_jobs_that_cannot_be_published_hide_no_other_and_are_announced(
+    rig: Rig, duties: DutyParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(republish_stranded_jobs, "AT_ONCE", 2)
+    broken = replace(await record_only(rig, lane="no more"), id=new_id("job", rig.clock.now()), lane="sim")
+    await rig.parts.store.accept([NewJob(broken, b"{")])
+    spec = await record_only(rig)
+    duty = RepublishStrandedJobs(duties, stranded_after_s=0)
+    assert (await duty(), await duty()) == (0, 1)
+    assert (await rig.job(spec)).status is JobStatus.QUEUED
+    told = [event for event in rig.events if isinstance(event, JobsStayStranded)]
+    assert {event.job_id for event in told} >= {broken.id}
+    assert all((event.jobs, bool(event.problem)) == (1, True) for event in told)
 
 
 async def test_a_notice_that_nobody_could_publish_reaches_its_mailbox(rig: Rig, duties: DutyParts) -> None:

@@ -9,9 +9,9 @@ from pydantic import TypeAdapter
 
 from shared.adapters.redis import scripts
 from shared.adapters.redis.connection import Client
-from shared.adapters.redis.every_team import EveryTeam
 from shared.adapters.redis.keys import of_team
 from shared.adapters.redis.round_trips import Argument, RoundTrips, ScriptCall
+from shared.adapters.redis.teams import Teams
 from shared.adapters.redis.webhook_secrets import text_of
 from shared.domain.errors import AttemptComes
 from shared.domain.webhook_deliveries import (
@@ -47,7 +47,7 @@ class RedisDeliveries:
     def __init__(self, client: Client, kept_s: float = KEPT_S) -> None:
         """``kept_s``: seconds that a delivery is kept after its last change."""
         self._server = RoundTrips(client)
-        self._teams = EveryTeam(self._server)
+        self._teams = Teams(self._server)
         self._kept_ms = int(kept_s * 1000)
 
     async def begin(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
@@ -123,7 +123,7 @@ class RedisDeliveries:
         """Give deliveries whose next message nobody has published."""
         teams = await self._teams.names()
         limit = min(most, MOST_OF_A_TEAM)
-        found = await self._teams.run(teams, lambda team: self._looking(team, before, limit))
+        found = await self._teams.of_each(teams, lambda team: self._looking(team, before, limit))
         overdue: list[Delivery] = []
         for team, ids in zip(teams, found, strict=True):
             if ids and len(overdue) < most:
@@ -134,7 +134,7 @@ class RedisDeliveries:
         """Take deliveries that are kept no more out of the listings."""
         forgotten, teams = 0, await self._teams.names()
         while teams and forgotten < most:
-            swept = await self._teams.run(teams, self._sweeping)
+            swept = await self._teams.of_each(teams, self._sweeping)
             forgotten += sum(swept)
             teams = [team for team, count in zip(teams, swept, strict=True) if count == _AT_ONCE]
         return forgotten

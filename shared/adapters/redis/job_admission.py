@@ -9,6 +9,7 @@ from shared.adapters.redis.codec import encode_facts, encode_outcome
 from shared.adapters.redis.keys import FEED, TEAMS, backlog_field, of_team
 from shared.adapters.redis.outbox import notices_from
 from shared.adapters.redis.round_trips import RoundTrips, ScriptCall
+from shared.adapters.redis.teams import Teams
 from shared.domain.job import JobSpec, JobStatus
 from shared.domain.job_store import Acceptance, Accepted, IdempotencyKey, NewJob, Stranded
 from shared.domain.lanes import QueueName
@@ -24,6 +25,7 @@ class JobAdmission:
         """``retention_ms``: milliseconds that finished jobs and idempotency keys are kept."""
         self._server = server
         self._batches = batches
+        self._teams = Teams(server)
         self._retention_ms = retention_ms
 
     async def accept(self, jobs: Sequence[NewJob]) -> list[Accepted]:
@@ -52,13 +54,22 @@ class JobAdmission:
             await self._server.run(ScriptCall(scripts.MARK_QUEUED, [keys.accepted, *jobs], news))
 
     async def stranded(self, older_than_s: float, limit: int) -> list[Stranded]:
-        """Give jobs that were accepted long ago, one team after the other."""
-        found: list[Stranded] = []
-        for team in await self._server.send(("SMEMBERS", TEAMS)):
-            if len(found) >= limit:
-                break
-            found += await self._stranded_of(team.decode(), older_than_s, limit - len(found))
-        return found
+        """Give jobs that were accepted long ago, of each team as many."""
+
+        def looking(team: str, most: int) -> ScriptCall:
+            return ScriptCall(scripts.STRANDED_IDS, [of_team(team).accepted], (older_than_s, most))
+
+        ids = {
+            team: [job_id.decode() for job_id in found]
+            for team, found in await self._teams.some_of_each(looking, limit)
+        }
+        replies = await self._teams.of_each(list(ids), lambda team: _reading_messages(team, ids[team]))
+        return [
+            Stranded(team, job_id, message)
+            for (team, of_it), messages in zip(ids.items(), replies, strict=True)
+            for job_id, message in zip(of_it, messages, strict=True)
+            if message is not None
+        ]
 
     async def _accept(self, jobs: Sequence[NewJob]) -> list[Accepted]:
         # In a cluster the set of teams may live on another node, so this can miss the first job of a new team if the
@@ -105,16 +116,7 @@ class JobAdmission:
         # A record that was lost will be made again by its message.
         return [JobStatus.QUEUED if value is None else JobStatus(value.decode()) for value in values]
 
-    async def _stranded_of(self, team: str, older_than_s: float, limit: int) -> list[Stranded]:
-        keys = of_team(team)
-        found = await self._server.run(ScriptCall(scripts.STRANDED_IDS, [keys.accepted], (older_than_s, limit)))
-        if not found:
-            return []
-        ids = [job_id.decode() for job_id in found]
-        names = [keys.accepted, *(keys.job(job_id) for job_id in ids)]
-        messages = await self._server.run(ScriptCall(scripts.STRANDED_MESSAGES, names, ids))
-        return [
-            Stranded(team, job_id, message)
-            for job_id, message in zip(ids, messages, strict=True)
-            if message is not None
-        ]
+
+def _reading_messages(team: str, ids: Sequence[str]) -> ScriptCall:
+    keys = of_team(team)
+    return ScriptCall(scripts.STRANDED_MESSAGES, [keys.accepted, *(keys.job(job_id) for job_id in ids)], ids)

@@ -6,12 +6,12 @@ from typing import Final
 from shared.adapters.redis import scripts
 from shared.adapters.redis.codec import JOB_FIELDS, encode_outcome, job_from
 from shared.adapters.redis.connection import Client
-from shared.adapters.redis.every_team import EveryTeam
 from shared.adapters.redis.keys import FEED, of_team
 from shared.adapters.redis.outbox import notices_from
 from shared.adapters.redis.round_trips import RoundTrips, ScriptCall
+from shared.adapters.redis.teams import Teams
 from shared.domain.job import EXPIRED, Job
-from shared.domain.job_store import DEFAULT_RETENTION_S
+from shared.domain.job_store import DEFAULT_RETENTION_S, Stranded
 from shared.domain.job_upkeep import LONG_OVERDUE_S, ExpiredJob
 from shared.domain.lanes import DEFERRABLE_WINDOWS
 
@@ -31,7 +31,7 @@ class RedisJobUpkeep:
         """``retention_s``, ``longest_window_s``: as ``RedisJobStore`` has them."""
         self._longest_window_s = longest_window_s
         self._server = RoundTrips(client)
-        self._teams = EveryTeam(self._server)
+        self._teams = Teams(self._server)
         self._retention_ms = int(retention_s * 1000)
 
     async def expire(self, most: int, long_overdue_s: float = LONG_OVERDUE_S) -> list[ExpiredJob]:
@@ -65,15 +65,24 @@ class RedisJobUpkeep:
         """Take jobs whose retention is over out of the listings."""
         forgotten, teams = 0, await self._teams.names()
         while teams and forgotten < most:
-            swept = await self._teams.run(teams, self._sweeping)
+            swept = await self._teams.of_each(teams, self._sweeping)
             forgotten += sum(swept)
             teams = [team for team, count in zip(teams, swept, strict=True) if count == AT_ONCE]
         return forgotten
 
+    async def pass_over(self, jobs: Sequence[Stranded]) -> None:
+        """Send stranded jobs behind the others."""
+        by_team: dict[str, list[str]] = {}
+        for job in jobs:
+            by_team.setdefault(job.team, []).append(job.job_id)
+
+        def passing(team: str) -> ScriptCall:
+            return ScriptCall(scripts.PASS_OVER_STRANDED, [of_team(team).accepted], by_team[team])
+
+        await self._teams.of_each(list(by_team), passing)
+
     async def _teams_with_a_deadline(self, earliest: float | str, latest: float) -> list[str]:
-        teams = await self._teams.names()
-        found = await self._teams.run(teams, lambda team: self._looking(team, earliest, latest, 0, 1))
-        return [team for team, ids in zip(teams, found, strict=True) if ids]
+        return await self._teams.with_any(lambda team, most: self._looking(team, earliest, latest, 0, most))
 
     def _looking(self, team: str, earliest: float | str, latest: float, passed_over: int, limit: int) -> ScriptCall:
         arguments = (earliest, latest, passed_over, limit)

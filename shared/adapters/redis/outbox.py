@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from shared.adapters.redis import scripts
 from shared.adapters.redis.connection import Client
-from shared.adapters.redis.keys import TEAMS, of_team
+from shared.adapters.redis.keys import of_team
 from shared.adapters.redis.round_trips import RoundTrips, ScriptCall
+from shared.adapters.redis.teams import Teams
 from shared.domain.lanes import Mailbox
 from shared.domain.notices import Notice
 
@@ -16,6 +17,7 @@ class RedisOutbox:
     def __init__(self, client: Client) -> None:
         """``client``: as ``connection.connect`` gives it."""
         self._server = RoundTrips(client)
+        self._teams = Teams(self._server)
 
     async def pending(self, team: str, subjects: Sequence[str]) -> list[Notice]:
         """Give the notices of these subjects that are not published."""
@@ -26,14 +28,13 @@ class RedisOutbox:
         return [notice for notice, score in zip(possible, scores, strict=True) if score is not None]
 
     async def overdue(self, older_than_s: float, limit: int) -> list[Notice]:
-        """Give notices that have been waiting for long, one team after the other."""
-        found: list[Notice] = []
-        for team in sorted(member.decode() for member in await self._server.send(("SMEMBERS", TEAMS))):
-            if len(found) >= limit:
-                break
-            call = ScriptCall(scripts.OVERDUE_NOTICES, [of_team(team).outbox], (older_than_s, limit - len(found)))
-            found += notices_from(team, await self._server.run(call))
-        return found
+        """Give notices that have been waiting for long, of each team as many."""
+
+        def looking(team: str, most: int) -> ScriptCall:
+            return ScriptCall(scripts.OVERDUE_NOTICES, [of_team(team).outbox], (older_than_s, most))
+
+        found = await self._teams.some_of_each(looking, limit)
+        return [notice for team, members in found for notice in notices_from(team, members)]
 
     async def remove(self, notices: Sequence[Notice]) -> None:
         """Note that they were published."""

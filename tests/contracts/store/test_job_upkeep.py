@@ -1,6 +1,8 @@
 """What happens to jobs though nobody takes them: they expire, and they are forgotten."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -8,6 +10,8 @@ from shared.adapters.redis.connection import Client
 from shared.adapters.redis.job_store import RedisJobStore
 from shared.adapters.redis.job_upkeep import RedisJobUpkeep
 from shared.adapters.redis.keys import of_team
+from shared.adapters.redis.outbox import RedisOutbox
+from shared.adapters.redis.round_trips import RoundTrips
 from shared.domain.callbacks import Callback
 from shared.domain.clock import SystemClock
 from shared.domain.job import EXPIRED, JobSpec, JobStatus
@@ -129,3 +133,42 @@ async def test_jobs_of_a_quiet_team_leave_its_listing_when_their_retention_is_ov
         forgotten += await upkeep.forget(2)
     assert forgotten == 3
     assert [job.spec for job in (await brief.list(TEAM, JobFilter(), None, 9)).jobs] == [kept]
+
+
+async def test_a_stranded_job_that_is_passed_over_comes_after_the_others(store: JobStore, upkeep: JobUpkeep) -> None:
+    stuck, other = a_spec(), a_spec()
+    await store.accept([new(stuck)])
+    await store.accept([new(other)])
+    first = await store.stranded(0.0, 1)
+    await upkeep.pass_over(first)
+    assert [job.job_id for job in (*first, *await store.stranded(0.0, 9))] == [stuck.id, other.id, stuck.id]
+    await store.mark_queued(TEAM, [stuck, other])
+    await upkeep.pass_over(first)
+    assert await store.stranded(0.0, 9) == []
+
+
+async def test_what_many_teams_left_is_found_in_a_few_round_trips_and_no_team_hides_another(
+    store: JobStore, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trips: list[str] = []
+    for name in ("send", "send_all", "run", "run_all"):
+        monkeypatch.setattr(RoundTrips, name, counting(getattr(RoundTrips, name), trips))
+    teams = [f"team {number:02}" for number in range(40)]
+    callback = Callback(webhook="https://example.com")
+    for team in teams:
+        await finished(store, await queued(store, a_spec(team, callback=callback)), SUCCESS)
+    await store.accept([new(a_spec(team)) for team in ("team 00", "team 00", *teams)])
+    trips.clear()
+    assert [job.team for job in await store.stranded(0.0, len(teams))] == teams
+    assert [notice.team for notice in await RedisOutbox(client).overdue(0.0, len(teams))] == teams
+    assert len(trips) <= 7
+
+
+def counting(method: Callable[..., Awaitable[Any]], trips: list[str]) -> Callable[..., Awaitable[Any]]:
+    """Give a method that notes each of its calls."""
+
+    async def noted(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever the method takes and gives
+        trips.append(method.__name__)
+        return await method(*arguments, **named)
+
+    return noted

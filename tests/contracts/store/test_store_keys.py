@@ -153,6 +153,8 @@ async def _keep_jobs(store: RedisJobStore, upkeep: RedisJobUpkeep) -> None:
     assert len(await upkeep.expire(9)) >= 2
     await upkeep.close_to_deadline(60.0, 9)
     await upkeep.forget(9)
+    await store.accept([new(a_spec())])
+    await upkeep.pass_over(await store.stranded(0.0, 9))
 
 
 async def _revive(store: RedisJobStore) -> None:
