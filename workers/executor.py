@@ -97,7 +97,7 @@ class Executor:
         return tuple(self._in_hand.values())
 
     def abort(self, job_id: str) -> None:
-        """Break off the call of a job that was cancelled, if it is under way here."""
+        """Break off the call of a job that somebody else has ended, if it is under way here."""
         call = self._calls.get(job_id)
         if call is not None:
             call.cancel()
@@ -176,7 +176,7 @@ class Executor:
             return await call
 
     async def _after_broken_call(self, delivery: Delivery, task: Task) -> Verdict:
-        """The job was cancelled, and is final already; if it is not, a library has cancelled its own call."""
+        """The job was ended by another, and is final already; if it is not, a library has cancelled its own call."""
         spec = task.envelope.spec
         job = await self._parts.store.get(spec.team, spec.id)
         if job is not None and not job.status.is_final:

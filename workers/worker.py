@@ -6,6 +6,7 @@ import secrets
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from shared.domain.allowances import Allowances
 from shared.domain.answer_cache import AnswerCache
@@ -41,6 +42,9 @@ from workers.stages.capacity import Capacity, LimitParts
 from workers.stages.fallbacks import Fallbacks
 from workers.stages.provider_call import ProviderCall
 from workers.stages.request_file import RequestFile
+
+ENDED_BY_OTHERS: Final = (JobStatus.CANCELLED, JobStatus.EXPIRED)
+"""How a job ends though its worker runs it: somebody cancels it, or the scheduler finds it long overdue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,7 @@ class Worker:
         await self._parts.queue.declare([*self._catalog.lanes, *MAILBOXES])
         async with asyncio.TaskGroup() as background:
             keeping = background.create_task(self._lease.keep())
-            watching = background.create_task(self._watch_for_cancelled_jobs())
+            watching = background.create_task(self._watch_for_ended_jobs())
             following = background.create_task(self._pauses.keep_looking())
             await self._lease.held_or(stop)
             given_back = 0 if stop.is_set() else await self._work(background, stop, on_ready)
@@ -139,18 +143,18 @@ class Worker:
         intake = self._parts.queue.intake(lane.name, options.weights, options.slots)
         return LaneRunner(lane, intake, self._executor, self._lease, self._rooms[lane.name], self.switch)
 
-    async def _watch_for_cancelled_jobs(self) -> None:
+    async def _watch_for_ended_jobs(self) -> None:
         async for change in self._parts.feed.follow():
             if change is None:
-                await self._look_for_missed_cancellations()
-            elif change.status is JobStatus.CANCELLED:
+                await self._look_for_missed_ends()
+            elif change.status in ENDED_BY_OTHERS:
                 self._executor.abort(change.job_id)
 
-    async def _look_for_missed_cancellations(self) -> None:
+    async def _look_for_missed_ends(self) -> None:
         for envelope in self._executor.in_hand:
             try:
                 job = await self._parts.store.get(envelope.spec.team, envelope.spec.id)
             except Unavailable:
                 return  # the feed will be made again, and we come back here
-            if job is not None and job.status is JobStatus.CANCELLED:
+            if job is not None and job.status in ENDED_BY_OTHERS:
                 self._executor.abort(envelope.spec.id)

@@ -9,6 +9,7 @@ from typing import TypeVar
 import pytest
 
 from shared.adapters.redis.connection import connect
+from shared.adapters.redis.job_upkeep import RedisJobUpkeep
 from shared.adapters.redis.worker_leases import RedisWorkerLeases
 from shared.domain.answer_cache import CacheMode, CachePolicy
 from shared.domain.events import ArrivalCrashed, Event, JobRetried, LanePaused, RoleStopped, ServerBack, ServerLost
@@ -18,6 +19,7 @@ from shared.domain.lanes import DEFAULT_WEIGHTS, Priority
 from shared.domain.provider_errors import StreamBroken
 from shared.domain.retry import RetryPolicy
 from shared.domain.routing import ClientKind, ConfiguredLimits
+from tests.clock import WrongClock
 from tests.eventually import eventually
 from tests.integration.worker_rig import TEAM, Rig, worker_rig
 from tests.servers.valkey import PrivateValkey
@@ -69,6 +71,25 @@ async def test_a_cancelled_jobs_call_is_aborted_wherever_it_runs(rig: Rig) -> No
         await rig.parts.store.cancel(TEAM, spec.id)
         await rig.provider.wait_until_idle()
     assert (await rig.job(spec)).status is JobStatus.CANCELLED
+
+
+async def test_the_call_of_a_job_that_the_scheduler_expires_is_aborted(rig: Rig, valkey_url: str) -> None:
+    patient = replace(rig.lane.deployments[0], timeout_s=600)
+    slow = replace(rig, lane=replace(rig.lane, deployments=(patient,)), clock=WrongClock(offset_s=-3600))
+    await rig.provider.faults("hang")
+    client = connect(valkey_url)
+    async with working(slow, grace_s=0):
+        spec = await rig.submit("Long", deadline=rig.clock.now() + 0.5)
+        await rig.provider.wait_for(in_flight=1)
+
+        async def is_expired() -> bool:
+            return bool(await RedisJobUpkeep(client).expire(9, long_overdue_s=0.0))
+
+        await eventually(is_expired)
+        await rig.provider.wait_until_idle()
+    await client.aclose()
+    assert (await rig.job(spec)).status is JobStatus.EXPIRED
+    assert await rig.waiting(spec) == 0
 
 
 async def test_running_jobs_are_ended_before_the_worker_stops(rig: Rig) -> None:
