@@ -32,10 +32,12 @@ class DeadLetterObject(Answer):
 class OpenedDeadLetter(DeadLetterObject):
     """A dead letter and what is in it, asked for with ``?request=true``.
 
-    ``request``: as the client sent it. ``body``: the beginning of the message, where no job can be read from it.
+    ``request``: as the client sent it; null if it is gone from the file store. ``request_file``: where it lies there, if
+    it was too large for a message. ``body``: the beginning of the message, where no job can be read from it.
     """
 
     request: dict[str, Any] | None
+    request_file: str | None
     body: str | None
 
 

@@ -61,9 +61,9 @@ def show(
         return
     for name, value in letter.items():
         if name not in ("object", "attempts", "request") and value is not None:
-            typer.echo(f"{name:<12}{value}")
+            typer.echo(f"{name:<14}{value}")
     for attempt in letter["attempts"] or ():
-        typer.echo(f"{'attempt':<12}{attempt['started']}  {attempt['deployment']}  {attempt['outcome']}")
+        typer.echo(f"{'attempt':<14}{attempt['started']}  {attempt['deployment']}  {attempt['outcome']}")
     if letter.get("request") is not None:
         show_json(letter["request"])
 

@@ -1,7 +1,9 @@
 """The dead letters, for administrators: list, look at one, replay, drop."""
 
+from contextlib import suppress
 from typing import Annotated, Any, Final
 
+import orjson
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from producer_api.authentication import Authentication
@@ -12,8 +14,10 @@ from producer_api.endpoints.answers import json_response
 from producer_api.parts import ApiParts
 from producer_api.schemas import ERRORS, without_references
 from shared.domain.dead_letters import Selection
-from shared.domain.errors import NotReplayable
+from shared.domain.errors import NotFound, NotReplayable
+from shared.domain.files import LargeBodies
 from shared.domain.tenants import Scope
+from shared.domain.work_queue import DeadLetter
 from shared.wire.dead_letters import LONGEST_WORD, SelectionWish, render_dead_letter, render_request
 
 LARGEST_PAGE: Final = 100
@@ -74,7 +78,7 @@ def router(parts: ApiParts, authentication: Authentication) -> APIRouter:
         """Give a dead letter with the whole history of its job."""
         await authentication.principal(request, Scope.ADMIN)
         obituary, job, letter = await desk.one(letter_id)
-        content = render_request(letter) if opened else {}
+        content = await _content(letter, parts.large) if opened else {}
         return json_response(render_dead_letter(obituary, job) | content)
 
     @routes.post("/{letter_id:path}/replay", responses={200: {"model": Replayed}})
@@ -93,6 +97,15 @@ def router(parts: ApiParts, authentication: Authentication) -> APIRouter:
         return json_response(_dropped(await desk.drop(Selection(letter_id))))
 
     return routes
+
+
+async def _content(letter: DeadLetter, large: LargeBodies | None) -> dict[str, Any]:
+    content = render_request(letter)
+    path = content["request_file"]
+    if path is not None and large is not None:
+        with suppress(NotFound):  # then it is said where it lay
+            content["request"] = orjson.loads(await large.files.get(path))
+    return content
 
 
 def _listing(page: LetterPage) -> dict[str, Any]:

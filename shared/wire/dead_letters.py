@@ -91,8 +91,19 @@ def render_dead_letter(obituary: Obituary, job: Job | None) -> dict[str, Any]:
 
 
 def render_request(letter: DeadLetter) -> dict[str, Any]:
-    """Give what a letter asks for: the request as it was sent, or, if it cannot be read, the beginning of the body."""
+    """Give what a letter asks for: the request as it was sent, or, if it cannot be read, the beginning of the body.
+
+    A request that lies in a file is null here, and ``request_file`` says where it lies.
+    """
     try:
-        return {"request": decode(letter.message.body).request, "body": None}
+        envelope = decode(letter.message.body)
     except MalformedMessage:
-        return {"request": None, "body": letter.message.body[:_LONGEST_BODY].decode(errors="replace")}
+        return {
+            "request": None,
+            "request_file": None,
+            "body": letter.message.body[:_LONGEST_BODY].decode(errors="replace"),
+        }
+    file = envelope.spec.request_file
+    if file is not None:
+        return {"request": None, "request_file": file.path, "body": None}
+    return {"request": envelope.request, "request_file": None, "body": None}

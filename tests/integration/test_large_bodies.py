@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from producer_api.dead_letter_schemas import OpenedDeadLetter
 from shared.adapters.files import whole_jobs
 from shared.domain.errors import StoreUnavailable
 from shared.domain.job import JobSpec, JobStatus, Outcome
 from shared.domain.job_store import Finish
-from tests.integration.api_rig import OTHER_KEY
+from tests.integration.api_rig import ADMIN_KEY, OTHER_KEY, Answer
 from tests.integration.large_bodies_rig import MIB, PROMPT, TEAM, Road, road
 from workers.stages import request_file
 
@@ -157,6 +158,25 @@ async def test_a_job_whose_request_is_gone_fails_and_says_so(way: Road) -> None:
     [letter] = await way.rig.parts.queue.dead_letters(10)
     assert (letter.message.job_id, letter.reason) == (job_id, "request_lost")
     assert way.provider.asked == []
+
+
+async def test_a_dead_letter_shows_a_request_that_lies_in_a_file_and_where_that_is(way: Road) -> None:
+    job_id = await way.accepted(LARGE)
+    delivery = await way.rig.take()
+    await way.api.queue.bury(delivery.message, "overloaded", delivery.queue)
+
+    async def opened() -> Answer:
+        return await way.api.get(f"/v1/dead-letters/{job_id}?request=true", ADMIN_KEY)
+
+    letter = OpenedDeadLetter.model_validate((await opened()).json)
+    assert letter.request == {"model": "sim", "messages": [{"role": "user", "content": LARGE}]}
+    [file] = way.filed("requests")
+    assert letter.request_file == str(file.relative_to(way.folder))
+    file.unlink()
+    letter = OpenedDeadLetter.model_validate((await opened()).json)
+    assert (letter.request, letter.request_file) == (None, str(file.relative_to(way.folder)))
+    way.go_away()
+    assert (await opened()).status == 503
 
 
 async def test_an_answer_that_was_paid_for_outlives_an_absent_file_store(way: Road) -> None:
