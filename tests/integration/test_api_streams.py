@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import openai
 import orjson
@@ -351,6 +352,32 @@ async def test_a_stream_with_an_idempotency_key_that_broke_off_keeps_its_job(
     assert broken.value.code == "stream_broken"
     assert spec.id in broken.value.message
     assert not (await theatre.api.job(spec.id)).status.is_final
+
+
+@pytest.mark.parametrize("key", [None, "kept"])
+async def test_a_client_that_takes_nothing_counts_as_gone(
+    theatre: Theatre, monkeypatch: pytest.MonkeyPatch, key: str | None
+) -> None:
+    monkeypatch.setattr("producer_api.event_stream.TAKEN_WITHIN_S", 0.2)
+    body = orjson.dumps(CHAT | {"stream": True})
+    lines = [
+        "POST /v1/chat/completions HTTP/1.1",
+        "host: forebay",
+        f"authorization: Bearer {KEY}",
+        "content-type: application/json",
+        f"content-length: {len(body)}",
+        *([f"idempotency-key: {key}"] if key else []),
+    ]
+    address = urlsplit(theatre.api.url)
+    _, client = await asyncio.open_connection(address.hostname, address.port, limit=1024)
+    client.write("\r\n".join([*lines, "\r\n"]).encode() + body)
+    spec = (await theatre.envelope()).spec
+    async with theatre.writer(spec) as writer:
+        for _ in range(200):  # more than the buffers on the way hold
+            await writer.send(chunk("Aare" * 25_000))
+        await eventually(theatre.nobody_reads)
+    assert (await theatre.api.job(spec.id)).status.is_final == (key is None)
+    client.transport.abort()
 
 
 async def test_a_repeat_gets_the_answer_of_the_first_and_does_not_end_its_job(theatre: Theatre) -> None:
