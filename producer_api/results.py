@@ -7,7 +7,7 @@ from typing import Final
 
 from shared.domain.clock import Clock
 from shared.domain.enduring_task import EnduringTask
-from shared.domain.errors import StoreUnavailable
+from shared.domain.errors import Unavailable
 from shared.domain.events import Emit
 from shared.domain.job import Job
 from shared.domain.job_store import JobFeed
@@ -50,7 +50,7 @@ class ResultHub:
         """Give the job when it is final, or as it is after ``timeout_s`` seconds. None: there is no such job.
 
         Whoever waits is registered before each reading, so a change between the two wakes it. A reading is never
-        cut off. Raises what ``read`` raises; but once it has found the job, an absent store is waited for as well.
+        cut off. Raises what ``read`` raises; but once it has found the job, an absent store, of jobs or of files, is waited for as well.
         gives_way: it is as if the time were over when the server is to stop.
         known: the job as it was found before; it is given if the store is still away at the end.
         """
@@ -65,7 +65,7 @@ class ResultHub:
                 patience_s = timeout_s
                 try:
                     job = await read()
-                except StoreUnavailable:
+                except Unavailable:
                     if is_over() and known is not None:
                         return known
                     if not was_found or is_over():

@@ -34,7 +34,7 @@ from shared.domain.answer_cache import CachedAnswer, CachePolicy
 from shared.domain.api_keys import StoredKeyring
 from shared.domain.catalog import Catalog, Lane
 from shared.domain.clock import SystemClock
-from shared.domain.errors import BrokerUnavailable, StoreUnavailable
+from shared.domain.errors import BrokerUnavailable, StoreUnavailable, Unavailable
 from shared.domain.events import Event
 from shared.domain.fingerprint import cache_key
 from shared.domain.job import Job, JobSpec, JobStatus, Outcome
@@ -116,7 +116,7 @@ class WatchedJobStore(RedisJobStore):
 
     loses_marks = False
     loses_answers = False
-    is_unreadable = False
+    unreadable_for: type[Unavailable] | None = None
     readings = 0
 
     async def accept(self, jobs: Sequence[NewJob]) -> list[Accepted]:
@@ -128,8 +128,8 @@ class WatchedJobStore(RedisJobStore):
     async def get(self, team: str, job_id: str) -> Job | None:
         job = await super().get(team, job_id)
         self.readings += 1
-        if self.is_unreadable:
-            raise StoreUnavailable
+        if self.unreadable_for is not None:
+            raise self.unreadable_for
         return job
 
     async def mark_queued(self, team: str, specs: Sequence[JobSpec]) -> None:

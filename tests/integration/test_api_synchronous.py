@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from producer_api.drafts import Arrival, Draft
+from shared.domain.errors import FilesUnavailable, StoreUnavailable, Unavailable
 from shared.domain.job import Job, JobSpec, JobStatus
 from shared.domain.job_store import JobFilter
 from shared.domain.lanes import Priority
@@ -115,15 +116,16 @@ async def test_a_stopping_server_tells_who_waits_that_the_job_goes_on(valkey_url
         assert not (await api.job(job_id)).status.is_final
 
 
+@pytest.mark.parametrize("why", [StoreUnavailable, FilesUnavailable])
 @pytest.mark.parametrize("body", [CHAT, CHAT | {"stream": True}])
 async def test_a_store_that_is_away_once_the_job_was_let_in_is_waited_for(
-    api: Api, body: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    api: Api, body: dict[str, object], why: type[Unavailable], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("producer_api.results.LOOK_AGAIN_S", 0.02)
-    api.store.is_unreadable = True
+    api.store.unreadable_for = why
     calling = asyncio.create_task(api.call("POST", PATH, body=body))
     await wait_until_awaited(api)
-    api.store.is_unreadable = False
+    api.store.unreadable_for = None
     await api.finish((await newest(api)).spec.id)
     answer = await calling
     assert answer.status == 200
@@ -131,12 +133,15 @@ async def test_a_store_that_is_away_once_the_job_was_let_in_is_waited_for(
     assert len(api.queue.published) == 1
 
 
+@pytest.mark.parametrize("why", [StoreUnavailable, FilesUnavailable])
 @pytest.mark.parametrize("body", [CHAT, CHAT | {"stream": True}])
-async def test_a_store_that_stays_away_is_told_as_a_job_that_goes_on(api: Api, body: dict[str, object]) -> None:
-    api.store.is_unreadable = True
+async def test_a_store_that_stays_away_is_told_as_a_job_that_goes_on(
+    api: Api, body: dict[str, object], why: type[Unavailable]
+) -> None:
+    api.store.unreadable_for = why
     answer = await api.call("POST", PATH, body=body, headers={"x-forebay-timeout": "0.1"})
     assert (answer.status, answer.error["code"], answer.headers["x-should-retry"]) == (504, "timeout", "false")
-    api.store.is_unreadable = False
+    api.store.unreadable_for = None
     assert not (await api.job(answer.headers["x-forebay-job-id"])).status.is_final
 
 
