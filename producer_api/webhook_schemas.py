@@ -8,16 +8,18 @@ from shared.domain.webhooks import EventType
 
 
 class EndpointObject(Answer):
-    """Where a team wants its events, without the secret. ``events``: none: all.
+    """Where a team wants its events, without the secret. ``events``: null: all.
 
+    ``older_valid_until``: until then secrets from before a rotation sign as well; null: the newest signs alone.
     ``failing_since``: since when every attempt failed. ``disabled_reason``: why nothing is sent there any more.
     """
 
     id: str
     object: Literal["webhook_endpoint"]
     url: str
-    events: list[EventType]
+    events: list[EventType] | None
     created_at: str
+    older_valid_until: str | None
     failing_since: str | None
     disabled_at: str | None
     disabled_reason: str | None
@@ -45,7 +47,7 @@ class DeletedEndpoint(Answer):
 
 
 class SecretObject(Answer):
-    """What signs the webhooks that are named on jobs and batches. ``older_valid_until``: the one before it signs as well."""
+    """What signs the webhooks that are named on jobs and batches. ``older_valid_until``: as of an endpoint."""
 
     object: Literal["webhook_secret"]
     secret: str

@@ -54,21 +54,21 @@ def router(parts: ApiParts, authentication: Authentication) -> APIRouter:
         principal = await authentication.principal(request, Scope.SUBMIT)
         require_content_type(request, JSON_TYPES)
         wish = EndpointWish.parse(await read_body(request, parts.body_limit))
-        return json_response(_with_secret(await directory.made(principal.team, wish)), 201, _NOT_KEPT)
+        return json_response(directory.with_secret(await directory.made(principal.team, wish)), 201, _NOT_KEPT)
 
     @routes.get("/endpoints", responses={200: {"model": EndpointList}})
     async def list_endpoints(request: Request) -> Response:
         """List all endpoints of the team, newest first."""
         principal = await authentication.principal(request, Scope.READ)
         endpoints = await parts.webhook_endpoints.of_team(principal.team)
-        return json_response({"object": "list", "data": [render_endpoint(endpoint) for endpoint in endpoints]})
+        return json_response({"object": "list", "data": [directory.described(endpoint) for endpoint in endpoints]})
 
     @routes.get("/endpoints/{endpoint_id}", responses={200: {"model": EndpointObject}})
     async def get_endpoint(request: Request, endpoint_id: str) -> Response:
         """Give an endpoint."""
         principal = await authentication.principal(request, Scope.READ)
         found = await parts.webhook_endpoints.get(principal.team, endpoint_id)
-        return json_response(render_endpoint(_there(found, endpoint_id)))
+        return json_response(directory.described(_there(found, endpoint_id)))
 
     @routes.delete("/endpoints/{endpoint_id}", responses={200: {"model": DeletedEndpoint}})
     async def delete_endpoint(request: Request, endpoint_id: str) -> Response:
@@ -82,14 +82,14 @@ def router(parts: ApiParts, authentication: Authentication) -> APIRouter:
         """Give an endpoint a new secret; the one before it signs as well for another day."""
         principal = await authentication.principal(request, Scope.SUBMIT)
         rotated = await parts.webhook_endpoints.rotate(principal.team, endpoint_id, parts.clock.now())
-        return json_response(_with_secret(_there(rotated, endpoint_id)), headers=_NOT_KEPT)
+        return json_response(directory.with_secret(_there(rotated, endpoint_id)), headers=_NOT_KEPT)
 
     @routes.post("/endpoints/{endpoint_id}/enable", responses={200: {"model": EndpointObject}})
     async def enable_endpoint(request: Request, endpoint_id: str) -> Response:
         """Send to an endpoint again that was disabled."""
         principal = await authentication.principal(request, Scope.SUBMIT)
         enabled = await parts.webhook_endpoints.enable(principal.team, endpoint_id)
-        return json_response(render_endpoint(_there(enabled, endpoint_id)))
+        return json_response(directory.described(_there(enabled, endpoint_id)))
 
     @routes.get("/secret", responses={200: {"model": SecretObject}})
     async def get_secret(request: Request) -> Response:
@@ -127,12 +127,14 @@ class _Directory:
             raise InvalidInput(f"The team has {MOST_ENDPOINTS} webhook endpoints, as many as are allowed; delete one.")
         return endpoint
 
+    def described(self, endpoint: Endpoint) -> dict[str, Any]:
+        return render_endpoint(endpoint, self._parts.clock.now())
+
+    def with_secret(self, endpoint: Endpoint) -> dict[str, Any]:
+        return self.described(endpoint) | {"secret": endpoint.secret.current}
+
     def shown(self, secret: SigningSecret) -> Response:
         return json_response(render_secret(secret, self._parts.clock.now()), headers=_NOT_KEPT)
-
-
-def _with_secret(endpoint: Endpoint) -> dict[str, Any]:
-    return render_endpoint(endpoint) | {"secret": endpoint.secret.current}
 
 
 def _there(endpoint: Endpoint | None, endpoint_id: str) -> Endpoint:

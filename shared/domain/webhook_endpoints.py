@@ -103,7 +103,7 @@ class WebhookEndpoints(Protocol):
         ...
 
     async def rotate(self, team: str, endpoint_id: str, now: float) -> Endpoint | None:
-        """Give it a new secret; the one before it is valid for another day. None: this team has none by that id."""
+        """Give it a new secret; those before it are valid as ``WebhookSecrets.rotate`` says. None: this team has none by that id."""
         ...
 
     async def enable(self, team: str, endpoint_id: str) -> Endpoint | None:

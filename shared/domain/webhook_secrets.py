@@ -13,20 +13,32 @@ SECRET_BYTES: Final = 32
 OLDER_VALID_S: Final = 86_400.0
 """Seconds after a rotation for which the older secret signs as well."""
 
+MOST_OLDER: Final = 5
+"""Older secrets that sign at a time, since each makes every request longer; of more, the oldest give way."""
+
+
+@dataclass(frozen=True, slots=True)
+class OlderSecret:
+    """A secret that was rotated; it signs as well until ``until`` (seconds since the epoch)."""
+
+    secret: str = field(repr=False)
+    until: float
+
 
 @dataclass(frozen=True, slots=True)
 class SigningSecret:
-    """A secret, and the one before it until ``older_until`` (seconds since the epoch)."""
+    """A secret, and those before it, the newest first."""
 
     current: str = field(repr=False)
-    older: str | None = field(default=None, repr=False)
-    older_until: float | None = None
+    older: tuple[OlderSecret, ...] = ()
 
     def valid_at(self, now: float) -> tuple[str, ...]:
         """Give those to sign with, the current one first."""
-        if self.older is None or self.older_until is None or now >= self.older_until:
-            return (self.current,)
-        return (self.current, self.older)
+        return (self.current, *(older.secret for older in self.older if now < older.until))
+
+    def older_until(self, now: float) -> float | None:
+        """Give the time (seconds since the epoch) from which on the current one signs alone; None: it does already."""
+        return max((older.until for older in self.older if now < older.until), default=None)
 
 
 class WebhookSecrets(Protocol):
@@ -37,7 +49,10 @@ class WebhookSecrets(Protocol):
         ...
 
     async def rotate(self, team: str, now: float) -> SigningSecret:
-        """Give a team a new secret; the one before it is valid for another ``OLDER_VALID_S`` seconds."""
+        """Give a team a new secret; the one before it is valid for another ``OLDER_VALID_S`` seconds.
+
+        Those before that one are valid as long as they would have been, as far as they are ``MOST_OLDER`` in all.
+        """
         ...
 
 

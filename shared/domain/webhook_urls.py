@@ -125,6 +125,10 @@ def _scheme_and_authority(url: str) -> tuple[str, str]:
         parts = urlsplit(url)
     except ValueError:
         raise ValueError("it cannot be read; allowed: an absolute URL such as `https://example.com/hook`.") from None
+    if parts.scheme and parts.scheme not in _DEFAULT_PORTS and parts.netloc:
+        raise ValueError(
+            f"its scheme is `{_quoted(parts.scheme)}`; allowed: `https://`, such as `https://example.com/hook`."
+        )
     if parts.scheme not in _DEFAULT_PORTS or not parts.netloc:
         raise ValueError("it is no absolute URL; allowed: one such as `https://example.com/hook`.")
     return parts.scheme, parts.netloc

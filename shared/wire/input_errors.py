@@ -59,6 +59,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> InvalidInput:
         return Unsupported(
             "`cache.mode` `semantic` is not supported yet; allowed: `exact`, `refresh`, `off`.", param=path
         )
+    if not path:
+        return InvalidInput(f"The body must be a JSON object; found {kind_of(first['input'])}.")
     if first["type"] == "missing":
         return InvalidInput(f"`{path}` is required.", param=path)
     return InvalidInput(f"`{path}`: {_sentence(first)}{_found(path, first['input'])}.", param=path)

@@ -41,14 +41,15 @@ class EndpointWish(BaseModel):
             raise explain(error, cls) from None
 
 
-def render_endpoint(endpoint: Endpoint) -> dict[str, Any]:
-    """Give an endpoint as a client sees it, without its secret."""
+def render_endpoint(endpoint: Endpoint, now: float) -> dict[str, Any]:
+    """Give an endpoint as a client sees it, without its secret. ``now``: seconds since the epoch."""
     return {
         "id": endpoint.id,
         "object": "webhook_endpoint",
         "url": endpoint.url,
-        "events": [event.value for event in endpoint.events],
+        "events": [event.value for event in endpoint.events] or None,
         "created_at": format_moment(endpoint.created_at),
+        "older_valid_until": format_optional(endpoint.secret.older_until(now)),
         "failing_since": None if endpoint.failing is None else format_moment(endpoint.failing.since),
         "disabled_at": format_optional(endpoint.disabled_at),
         "disabled_reason": endpoint.disabled_because if endpoint.disabled_at is not None else None,
@@ -56,12 +57,11 @@ def render_endpoint(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def render_secret(secret: SigningSecret, now: float) -> dict[str, Any]:
-    """Give a team's own secret."""
-    is_older_valid = len(secret.valid_at(now)) > 1
+    """Give a team's own secret. ``now``: seconds since the epoch."""
     return {
         "object": "webhook_secret",
         "secret": secret.current,
-        "older_valid_until": format_optional(secret.older_until) if is_older_valid else None,
+        "older_valid_until": format_optional(secret.older_until(now)),
     }
 
 

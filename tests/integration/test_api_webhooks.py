@@ -96,6 +96,17 @@ async def test_a_disabled_endpoint_says_why_and_can_be_enabled(api: Api) -> None
     assert enabled.model_dump() == endpoint.model_dump(exclude={"secret"})
 
 
+async def test_an_endpoint_shows_that_it_wants_all_and_until_when_older_secrets_sign(api: Api) -> None:
+    endpoint = shown(EndpointWithSecret, await make(api), 201)
+    assert (endpoint.events, endpoint.older_valid_until) == (None, None)
+    rotated = shown(EndpointWithSecret, await api.call("POST", f"{ENDPOINTS}/{endpoint.id}/rotate"))
+    assert rotated.older_valid_until is not None
+    assert (
+        shown(EndpointObject, await api.get(f"{ENDPOINTS}/{endpoint.id}")).older_valid_until
+        == rotated.older_valid_until
+    )
+
+
 async def test_the_teams_own_secret_is_made_when_asked_for_and_rotated(api: Api) -> None:
     answer = await api.get("/v1/webhooks/secret")
     first = shown(SecretObject, answer)
@@ -112,12 +123,12 @@ async def test_the_teams_own_secret_is_made_when_asked_for_and_rotated(api: Api)
     ("body", "param", "says"),
     [
         (b"{", None, "JSON"),
-        (b"[]", "", "object"),
+        (b"[]", None, "The body must be a JSON object; found an empty list."),
         ({}, "url", "required"),
         ({"url": 7}, "url", "string"),
         ({"url": "http://10.0.0.1/hook"}, "url", "not public"),
         ({"url": "https://localhost/hook"}, "url", "inside of a network"),
-        ({"url": "ftp://example.com"}, "url", "https://"),
+        ({"url": "ftp://example.com"}, "url", "its scheme is `ftp`; allowed: `https://`"),
         ({"url": URL, "events": ["job.done"]}, "events[0]", "'job.succeeded'"),
         ({"url": URL, "evnts": []}, "evnts", "Did you mean `events`?"),
     ],

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from shared.domain.webhook_endpoints import GIVEN_UP_AFTER_S, STILL_THE_SAME_S, Endpoint, Failing
 from shared.domain.webhook_schedule import HORIZON_S, JITTER, DeliveryStatus, Round, Ruling, Schedule
-from shared.domain.webhook_secrets import SigningSecret, new_secret
+from shared.domain.webhook_secrets import OlderSecret, SigningSecret, new_secret
 from shared.domain.webhook_sender import Receipt
 from shared.domain.webhooks import EventType, WebhookEvent, event_id
 
@@ -123,4 +123,4 @@ def test_a_secret_is_long_random_and_not_shown() -> None:
     assert secret.startswith("whsec_")
     assert secret != new_secret()
     assert len(secret) == 50
-    assert secret not in repr(SigningSecret(secret, secret, 1.0))
+    assert secret not in repr(SigningSecret(secret, (OlderSecret(secret, 1.0),)))

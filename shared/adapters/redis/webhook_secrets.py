@@ -6,7 +6,7 @@ from shared.adapters.redis import scripts
 from shared.adapters.redis.connection import Client
 from shared.adapters.redis.keys import of_team
 from shared.adapters.redis.round_trips import RoundTrips, ScriptCall
-from shared.domain.webhook_secrets import OLDER_VALID_S, SigningSecret, new_secret
+from shared.domain.webhook_secrets import MOST_OLDER, OLDER_VALID_S, OlderSecret, SigningSecret, new_secret
 
 
 class RedisWebhookSecrets:
@@ -33,13 +33,15 @@ class RedisWebhookSecrets:
 
 def rotation(key: str, now: float) -> ScriptCall:
     """Give the call that puts a new secret into the hash ``key``."""
-    return ScriptCall(scripts.ROTATE_WEBHOOK_SECRET, [key], [new_secret(), repr(now + OLDER_VALID_S)])
+    return ScriptCall(
+        scripts.ROTATE_WEBHOOK_SECRET, [key], [new_secret(), repr(now), repr(now + OLDER_VALID_S), MOST_OLDER]
+    )
 
 
 def secret_from(fields: Mapping[str, str]) -> SigningSecret:
     """Read the secret of a record."""
-    until = fields.get("older_until")
-    return SigningSecret(fields["secret"], fields.get("older_secret"), None if until is None else float(until))
+    older = (entry.split("@") for entry in fields.get("older_secrets", "").split())
+    return SigningSecret(fields["secret"], tuple(OlderSecret(secret, float(until)) for secret, until in older))
 
 
 def text_of(values: Mapping[bytes, bytes] | Sequence[bytes]) -> dict[str, str]:

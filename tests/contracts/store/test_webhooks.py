@@ -26,6 +26,7 @@ from shared.domain.webhook_deliveries import (
 )
 from shared.domain.webhook_endpoints import MOST_ENDPOINTS, Failing
 from shared.domain.webhook_schedule import DeliveryStatus, Ruling
+from shared.domain.webhook_secrets import MOST_OLDER
 from shared.domain.webhooks import EventType
 from tests.contracts.store.examples import CREATED_AT, SUCCESS, TEAM, a_spec, claimed, new
 from tests.contracts.store.webhook_examples import a_delivery, an_endpoint, an_event
@@ -140,6 +141,21 @@ async def test_a_rotation_leaves_the_older_secret_valid_for_a_day(
     assert first == same != await secrets.secret("another")
     assert second.valid_at(CREATED_AT) == (second.current, first.current)
     assert await secrets.secret(TEAM) == second
+
+
+async def test_each_secret_that_was_rotated_signs_for_its_own_day_and_the_oldest_of_many_gives_way(
+    client: Client,
+) -> None:
+    secrets, hour = RedisWebhookSecrets(client), 3600.0
+    current = [(await secrets.secret(TEAM)).current]
+    for number in range(MOST_OLDER + 2):
+        rotated = await secrets.rotate(TEAM, CREATED_AT + number * hour)
+        current.append(rotated.current)
+        assert rotated.valid_at(CREATED_AT + number * hour) == tuple(current[-1 : -2 - MOST_OLDER : -1])
+    assert rotated.valid_at(CREATED_AT + 86_400.0 + 4 * hour) == tuple(current[-1:-4:-1])
+    assert rotated.older_until(CREATED_AT + 86_400.0) == CREATED_AT + 86_400.0 + 6 * hour
+    late = await secrets.rotate(TEAM, CREATED_AT + 3 * 86_400.0)
+    assert [older.secret for older in late.older] == [rotated.current]
 
 
 async def test_a_delivery_begins_once(deliveries: RedisDeliveries) -> None:
