@@ -70,6 +70,10 @@ _METADATA: Final[frozenset[Address]] = frozenset(
 """Where clouds answer to their own machines: with credentials, mostly."""
 
 
+_OF_THE_MACHINE: Final = tuple(map(ip_network, ("0.0.0.0/8", "127.0.0.0/8", "::/128", "::1/128")))
+_LINK_LOCAL: Final = tuple(map(ip_network, ("169.254.0.0/16", "fe80::/10")))
+
+
 def is_public(address: Address) -> bool:
     """Tell whether an address is unicast, and anybody's to reach; not so what leads to another address within it."""
     if isinstance(address, IPv4Address):
@@ -110,6 +114,19 @@ class AllowedNetworks:
     def overlap(self, network: Network) -> bool:
         """Whether some address of ``network`` is allowed."""
         return any(mine.version == network.version and mine.overlaps(network) for mine in self.networks)
+
+
+def doubt_about(network: Network) -> str | None:
+    """Say what is dangerous in allowing a network; None: nothing that is known for it."""
+    if network.prefixlen == 0:
+        return f"allows every IPv{network.version} address: whoever may submit jobs can call anything that the couriers reach."
+    if any(network.version == one.version and network.overlaps(one) for one in _OF_THE_MACHINE):
+        return "allows loopback addresses: whoever may submit jobs can call what listens on the couriers' own machines."
+    if network.num_addresses == 1 and network.network_address in _METADATA:
+        return "is an address on which clouds serve credentials to their machines."
+    if any(network.version == one.version and network.overlaps(one) for one in _LINK_LOCAL):
+        return "allows link-local addresses, among which clouds serve their machines."
+    return None
 
 
 def _may_open(network: Network, address: Address) -> bool:

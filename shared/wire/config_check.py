@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from shared.domain.allowances import Policies
 from shared.domain.answer_cache import CacheMode
 from shared.domain.errors import ConfigurationError
+from shared.domain.public_addresses import AllowedNetworks, doubt_about
 from shared.domain.routing import ClientKind, Deployment
 from shared.wire.api_keys import LIMIT_KEYS
 from shared.wire.config import Configuration
@@ -59,6 +60,7 @@ def findings(configuration: Configuration, admin_key: SecretStr | None = None) -
         *_of_admin_key(configuration, admin_key),
         *_of_retention(configuration),
         *_of_allowances(configuration.policies),
+        *_of_networks(configuration.webhooks.allowed),
     ]
 
 
@@ -179,6 +181,12 @@ def _of_allowances(policies: Policies) -> Iterator[Finding]:
         for key, limit in zip(LIMIT_KEYS, allowance.limits, strict=True):
             if limit == 0:
                 yield Finding(Level.WARNING, f"{path}.{key}", "is 0; nothing is let in.")
+
+
+def _of_networks(allowed: AllowedNetworks) -> Iterator[Finding]:
+    for index, network in enumerate(allowed.networks):
+        if doubt := doubt_about(network):
+            yield Finding(Level.WARNING, f"forebay.webhooks.allow_networks[{index}]", f"{network} {doubt}")
 
 
 def _of_retention(configuration: Configuration) -> Iterator[Finding]:

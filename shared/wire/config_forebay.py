@@ -14,8 +14,8 @@ from shared.domain.off_peak import OffPeak
 from shared.domain.public_addresses import AllowedNetworks
 from shared.wire.config_dispatch_values import DeferrableWindows, OffPeakWindows, Share, Zone
 from shared.wire.config_teams import LimitsSection, Teams
-from shared.wire.config_values import Bytes, Seconds, Section, Whole, empty_is_default
-from shared.wire.config_webhook_values import Networks
+from shared.wire.config_values import Bytes, Seconds, Section, Whole, empty_is_default, whole_within
+from shared.wire.config_webhook_values import AtOnce, Networks, Timeout
 
 DEFERRABLE_IDLE_SHARE: Final = 0.5
 
@@ -43,7 +43,7 @@ class PriorityWeights(Section):
 class WorkerSection(Section):
     """A worker: jobs of one lane at a time; how long running jobs may go on when it is told to stop."""
 
-    concurrency: Annotated[Whole, Field(ge=1, le=10_000)] = 128
+    concurrency: Annotated[int, BeforeValidator(whole_within(1, 10_000))] = 128
     grace: Seconds = 25.0
 
 
@@ -68,8 +68,8 @@ class WebhooksSection(Section):
     """Webhooks: networks they may lead to beside public addresses; how many one receiver gets at once, and how long each may take."""
 
     allow_networks: Networks = AllowedNetworks()
-    concurrency: Annotated[Whole, Field(ge=1, le=256)] = 8
-    timeout: Annotated[Seconds, Field(ge=1, le=60)] = 15.0
+    concurrency: AtOnce = 8
+    timeout: Timeout = 15.0
 
 
 class FilesSection(Section):

@@ -2,13 +2,14 @@
 
 import math
 import re
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
-from shared.domain.durations import parse_duration
+from shared.domain.durations import format_duration, parse_duration
 
 LONGEST_DURATION_S: Final = 366 * 86_400.0
 LONGEST_NAME_BYTES: Final = 200
@@ -51,6 +52,37 @@ def _whole(value: object) -> int:
     if isinstance(value, bool) or not re.fullmatch(r"-?[0-9]{1,15}", text):
         raise ValueError("a whole number")
     return int(text)
+
+
+def whole_within(least: int, most: int) -> Callable[[object], int]:
+    """Give a reader of whole numbers in a range, whose message is the range, whatever was found."""
+
+    def read(value: object) -> int:
+        allowed = f"a whole number from {least} to {most}"
+        try:
+            number = _whole(value)
+        except ValueError:
+            raise ValueError(allowed) from None
+        if not least <= number <= most:
+            raise ValueError(allowed)
+        return number
+
+    return read
+
+
+def seconds_within(least: float, most: float) -> Callable[[object], float]:
+    """Give a reader of durations in a range of seconds, whose message is the range, whatever was found."""
+
+    def read(value: object) -> float:
+        allowed = (
+            f"from {format_duration(least)} to {format_duration(most)}, as a duration (30s, 1m) or a number of seconds"
+        )
+        number = _number(value, allowed)
+        if not least <= number <= most:
+            raise ValueError(allowed)
+        return number
+
+    return read
 
 
 def _weight(value: object) -> float:

@@ -114,3 +114,27 @@ def test_answers_that_outlive_their_jobs_are_doubtful(tmp_path: Path) -> None:
 
 def test_a_finding_reads_as_a_line() -> None:
     assert str(Finding(Level.WARNING, "a.b", "is odd.")) == "warning: a.b: is odd."
+
+
+@pytest.mark.parametrize(
+    ("network", "says"),
+    [
+        ("0.0.0.0/0", "every IPv4 address"),
+        ("::/0", "every IPv6 address"),
+        ("127.0.0.0/8", "loopback"),
+        ("0.0.0.0/1", "loopback"),
+        ("::1/128", "loopback"),
+        ("169.254.0.0/16", "link-local"),
+        ("fe80::/10", "link-local"),
+        ("169.254.169.254/32", "credentials"),
+        ("fd00:ec2::254/128", "credentials"),
+    ],
+)
+def test_allowing_webhooks_into_a_dangerous_network_is_doubtful(tmp_path: Path, network: str, says: str) -> None:
+    webhooks = {"allow_networks": ["10.0.0.0/8", "fd00::/8", network]}
+    [found] = findings(
+        read_document(tmp_path, {"model_list": [entry(api_key="sk-1")], "forebay": {"webhooks": webhooks}}), GOOD_KEY
+    )
+    assert (found.level, found.path) == (Level.WARNING, "forebay.webhooks.allow_networks[2]")
+    assert network in found.message
+    assert says in found.message

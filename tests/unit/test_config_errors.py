@@ -28,14 +28,32 @@ def refusal(folder: Path, document: dict[str, Any], environment: dict[str, str] 
         ({"forebay": {"surplus_after": 0}}, "forebay.surplus_after: found 0; allowed: at least 1"),
         (
             {"forebay": {"webhooks": {"allow_networks": ["10.0.0.0/8", "10.0.0.1/8"]}}},
-            "forebay.webhooks.allow_networks: found a list; allowed: a list of networks such as 10.0.0.0/8 or fd00::/8; '10.0.0.1/8' is no network such as '10.0.0.0/8' or 'fd12:3456::/32' (10.0.0.1/8 has host bits set)",
+            "forebay.webhooks.allow_networks[1]: found '10.0.0.1/8'; allowed: a network such as 10.0.0.0/8 or fd00::/8 (host bits are set; did you mean 10.0.0.0/8?)",
+        ),
+        (
+            {"forebay": {"webhooks": {"allow_networks": ["intranet"]}}},
+            "forebay.webhooks.allow_networks[0]: found 'intranet'; allowed: a network such as 10.0.0.0/8 or fd00::/8",
+        ),
+        (
+            {"forebay": {"webhooks": {"timeout": "90s"}}},
+            "forebay.webhooks.timeout: found '90s'; allowed: from 1s to 1m, as a duration (30s, 1m) or a number of seconds",
+        ),
+        (
+            {"forebay": {"webhooks": {"concurrency": "many"}}},
+            "forebay.webhooks.concurrency: found 'many'; allowed: a whole number from 1 to 256",
         ),
         (
             {"forebay": {"webhooks": {"allow_networks": "10.0.0.0/8"}}},
             "forebay.webhooks.allow_networks: found '10.0.0.0/8'; allowed: a list of networks such as 10.0.0.0/8 or fd00::/8",
         ),
-        ({"forebay": {"webhooks": {"concurrency": 0}}}, "forebay.webhooks.concurrency: found 0; allowed: at least 1"),
-        ({"forebay": {"webhooks": {"timeout": "2m"}}}, "forebay.webhooks.timeout: found '2m'; allowed: at most 60"),
+        (
+            {"forebay": {"webhooks": {"concurrency": 0}}},
+            "forebay.webhooks.concurrency: found 0; allowed: a whole number from 1 to 256",
+        ),
+        (
+            {"forebay": {"webhooks": {"timeout": "2m"}}},
+            "forebay.webhooks.timeout: found '2m'; allowed: from 1s to 1m, as a duration (30s, 1m) or a number of seconds",
+        ),
         ({"forebay": {"backlog": {"max_jobs": 0}}}, "forebay.backlog.max_jobs: found 0; allowed: at least 1"),
         (
             {"model_list": [entry(), {**entry(), "model_name": "forebay.webhooks"}]},
@@ -92,7 +110,10 @@ def refusal(folder: Path, document: dict[str, Any], environment: dict[str, str] 
             "general_settings.master_key: found a number (not shown); allowed: printable text, without spaces at its ends",
         ),
         ({"forebay": {"priorities": {"bulk": 0}}}, "forebay.priorities.bulk: found 0; allowed: at least 1"),
-        ({"forebay": {"worker": {"concurrency": 0}}}, "forebay.worker.concurrency: found 0; allowed: at least 1"),
+        (
+            {"forebay": {"worker": {"concurrency": 0}}},
+            "forebay.worker.concurrency: found 0; allowed: a whole number from 1 to 10000",
+        ),
         ({"forebay": {"retention": "5s"}}, "forebay.retention: found '5s'; allowed: at least 60"),
         (
             {"forebay": {"body_limit": "1GiB"}},
