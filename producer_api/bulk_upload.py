@@ -20,7 +20,7 @@ from producer_api.drafts import Arrival
 from producer_api.error_responses import error_object
 from producer_api.parts import ApiParts
 from shared.domain import ids
-from shared.domain.errors import ForebayError, InvalidInput, StoreUnavailable, Unavailable
+from shared.domain.errors import ForebayError, IdempotencyConflict, InvalidInput, StoreUnavailable, Unavailable
 from shared.domain.job_store import Batch
 from shared.domain.notices import Announcer
 from shared.domain.tenants import Principal
@@ -70,6 +70,7 @@ class BulkUpload:
 
         Raises:
             InvalidInput: there is no line.
+            IdempotencyConflict: the key stands for an upload whose end is told to another place; nothing was done.
             Unavailable: the broker or the store went away; the message says how far this came, and how to go on.
             ClientDisconnect: the client went away before the end.
         """
@@ -106,7 +107,9 @@ class BulkUpload:
         if not self._is_open:
             now = self._parts.clock.now()
             batch = Batch(self.batch_id, self._team, None, now, is_open=True, webhook=self._webhook)
-            await self._parts.store.open_batch(batch)
+            opened = await self._parts.store.open_batch(batch)
+            if opened.webhook != self._webhook:
+                raise IdempotencyConflict("The idempotency key was used before, for an upload with another `webhook`.")
             self._is_open = True
         if len(self._under_way) == GROUPS_UNDER_WAY:
             self._count(await self._under_way.popleft())

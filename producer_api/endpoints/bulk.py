@@ -1,7 +1,7 @@
 """Many jobs in one request."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Final
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
@@ -13,8 +13,12 @@ from producer_api.body import NDJSON_TYPES, require_content_type
 from producer_api.bulk_upload import BulkUpload
 from producer_api.parts import ApiParts
 from producer_api.schemas import ERRORS, EXAMPLE, BulkAnswer, submission_schema
+from shared.domain.errors import InvalidInput
 from shared.domain.tenants import Scope
 from shared.domain.webhook_urls import check_webhook_url
+
+_WEBHOOK: Final = "webhook"
+_LONGEST_QUOTE: Final = 40
 
 Webhook = Annotated[str | None, Query(description="A URL that gets an event when the batch is finished.")]
 
@@ -45,8 +49,9 @@ def router(parts: ApiParts, authentication: Authentication, admission: Admission
         """Submit any number of jobs; a bad line rejects that line alone."""
         principal = await authentication.principal(request, Scope.SUBMIT)
         require_content_type(request, NDJSON_TYPES)
+        _check_names(request)
         if webhook is not None:
-            check_webhook_url(webhook, parts.webhook_networks, "webhook")
+            check_webhook_url(webhook, parts.webhook_networks, _WEBHOOK)
         bulk = BulkUpload(parts, admission, principal, idempotency_key_of(request), webhook)
         try:
             await bulk.take(request.stream())
@@ -58,6 +63,18 @@ def router(parts: ApiParts, authentication: Authentication, admission: Admission
         )
 
     return routes
+
+
+def _check_names(request: Request) -> None:
+    """Refuse a parameter of the URL that is not known: a misspelt webhook would never be told."""
+    for name in request.query_params:
+        if name != _WEBHOOK:
+            shown = name[:_LONGEST_QUOTE]
+            raise InvalidInput(
+                f"The query parameter `{shown}` is not known here; allowed: `{_WEBHOOK}`.",
+                param=shown,
+                code="unknown_parameter",
+            )
 
 
 def _answer(bulk: BulkUpload) -> Iterator[bytes]:

@@ -244,7 +244,10 @@ class JobStore(Protocol):
         ...
 
     async def open_batch(self, batch: Batch) -> Batch:
-        """Begin a batch; one that is there is open again, or will be with its first new job if it has ended."""
+        """Begin a batch; one that is there is open again, or will be with its first new job if it has ended.
+
+        One that is there with another webhook stays as it is, and is given as it is.
+        """
         ...
 
     async def close_batch(self, team: str, batch_id: str) -> Batch:

@@ -208,14 +208,18 @@ class Api:
         return await self.call("POST", path, body=body, headers={"content-type": content_type})
 
     async def upload(
-        self, lines: list[bytes] | AsyncIterator[bytes], key: str = KEY, idempotency_key: str | None = None
+        self,
+        lines: list[bytes] | AsyncIterator[bytes],
+        key: str = KEY,
+        idempotency_key: str | None = None,
+        query: str = "",
     ) -> Answer:
-        """Send lines, or a stream of bytes, in bulk."""
+        """Send lines, or a stream of bytes, in bulk; ``query``: such as ``?webhook=…``."""
         headers = {"content-type": "application/x-ndjson"}
         if idempotency_key is not None:
             headers["idempotency-key"] = idempotency_key
         return await self.call(
-            "POST", "/v1/jobs/bulk", key, b"\n".join(lines) if isinstance(lines, list) else lines, headers
+            "POST", f"/v1/jobs/bulk{query}", key, b"\n".join(lines) if isinstance(lines, list) else lines, headers
         )
 
     async def finish(self, job_id: str, team: str = TEAM, store: JobStore | None = None) -> None:

@@ -151,6 +151,26 @@ async def test_a_repeated_upload_with_another_line_rejects_that_line(api: Api) -
     assert [(rejected.line, rejected.error.code) for rejected in again.rejected] == [(2, "idempotency_conflict")]
 
 
+@pytest.mark.parametrize("query", ["", "?webhook=https://example.com/another"])
+async def test_a_repeated_upload_with_another_webhook_is_refused_and_changes_nothing(api: Api, query: str) -> None:
+    first = await api.upload([LINE], idempotency_key="night-1", query="?webhook=https://example.com/canary")
+    again = await api.upload([LINE, line(7)], idempotency_key="night-1", query=query)
+    assert (again.status, again.error["code"]) == (409, "idempotency_conflict")
+    assert "`webhook`" in again.error["message"]
+    assert b"canary" not in again.body
+    batch = await api.store.batch(TEAM, first.json["batch_id"])
+    assert batch is not None
+    assert (batch.total, batch.is_open, batch.webhook) == (1, False, "https://example.com/canary")
+
+
+async def test_a_parameter_that_is_not_known_is_refused_before_anything_is_done(api: Api) -> None:
+    answer = await api.upload([LINE], query="?webhok=https://example.com/canary")
+    assert (answer.status, answer.error["param"], answer.error["code"]) == (400, "webhok", "unknown_parameter")
+    assert "allowed: `webhook`" in answer.error["message"]
+    assert b"canary" not in answer.body
+    assert api.queue.published == []
+
+
 async def test_two_teams_may_upload_with_the_same_key(api: Api) -> None:
     red = await api.upload([LINE], idempotency_key="night-1")
     blue = await api.upload([LINE], OTHER_KEY, "night-1")

@@ -31,7 +31,7 @@ class BatchRecords:
     async def open(self, batch: Batch) -> Batch:
         """Begin a batch, or go on with the one that is there."""
         keys = [of_team(batch.team).batch(batch.id)]
-        arguments = [2 * self._retention_ms, *batch_fields(batch)]
+        arguments = [2 * self._retention_ms, batch.webhook or "", *batch_fields(batch)]
         opened = batch_from(await self._server.run(ScriptCall(scripts.OPEN_BATCH, keys, arguments)))
         if opened is None:
             raise NotFound(f"There is no batch {batch.id}: its retention is zero.")

@@ -1,14 +1,18 @@
 -- Begins a batch. One that is there is open again: its upload goes on. But one that has ended begins anew only with its
--- first new job (see accept.lua), so that an upload which is merely repeated ends nothing a second time.
+-- first new job (see accept.lua), so that an upload which is merely repeated ends nothing a second time. One with another
+-- webhook stays as it is: the caller sees that in what is returned.
 --
 -- KEYS[1]  the batch (hash)
 -- ARGV[1]  how long an unfinished batch is kept, in milliseconds
--- ARGV[2…] fields and values of the new batch
+-- ARGV[2]  the new batch's webhook; empty: none
+-- ARGV[3…] fields and values of the new batch
 -- Returns  all fields and values
 
 if redis.call('EXISTS', KEYS[1]) == 0 then
-  redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+  redis.call('HSET', KEYS[1], unpack(ARGV, 3))
   redis.call('PEXPIRE', KEYS[1], ARGV[1])
+elseif (redis.call('HGET', KEYS[1], 'webhook') or '') ~= ARGV[2] then
+  return redis.call('HGETALL', KEYS[1])
 elseif redis.call('HEXISTS', KEYS[1], 'finished_at') == 1 then
   redis.call('HSET', KEYS[1], 'resumed', 1)
 else
