@@ -23,7 +23,7 @@ from shared.domain.events import ArrivalCrashed, SubmissionBuried
 from shared.domain.ids import new_id
 from shared.domain.job import Job
 from shared.domain.tenants import Scope
-from shared.domain.work_queue import Message
+from shared.domain.work_queue import REJECTION, Message
 from shared.wire.replies import reply_about, reply_with_error
 
 MOST_AT_ONCE: Final = 64
@@ -34,6 +34,8 @@ AFTER_TROUBLE_S: Final = 2.0
 
 DRAIN_S: Final = 5.0
 """Seconds that submissions under way are given when the process stops."""
+
+_LONGEST_REJECTION: Final = 1_000
 
 _MALFORMED: Final = "malformed_message"
 _POISON: Final = frozenset({"invalid_json", _MALFORMED, "internal_error"})
@@ -186,9 +188,14 @@ class AmqpSubmissions:
 
     async def _bury(self, parcel: Parcel, error: ForebayError) -> None:
         """Put it into the dead letters, with what its sender called it, and without its key."""
-        names = {"message_id": parcel.message_id, "correlation_id": parcel.correlation_id, "reply_to": parcel.reply_to}
+        names = {
+            "message_id": parcel.message_id,
+            "correlation_id": parcel.correlation_id,
+            "reply_to": parcel.reply_to,
+            REJECTION: error.message[:_LONGEST_REJECTION],
+        }
         headers = {name: value for name, value in names.items() if value is not None}
-        await self._parts.queue.bury(Message(parcel.body, "", headers), f"Submission rejected: {error.message}")
+        await self._parts.queue.bury(Message(parcel.body, "", headers), _code(error))
         self._parts.emit(SubmissionBuried(_code(error)))
 
 

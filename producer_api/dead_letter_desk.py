@@ -19,7 +19,7 @@ from shared.domain.job import Envelope, Job, JobStatus
 from shared.domain.job_store import JobStore
 from shared.domain.lanes import DeferrableWindow
 from shared.domain.work_queue import MOST_DEAD_LETTERS, DeadLetter, Message, WorkQueue
-from shared.wire.dead_letters import obituary_of
+from shared.wire.dead_letters import NOT_TO_REPLAY, obituary_of
 from shared.wire.envelope import decode, encode
 
 _LONGEST_QUOTE: Final = 80
@@ -167,6 +167,8 @@ class DeadLetterDesk:
             if letter.is_mail and letter.queue is not None:
                 await self._queue.publish(letter.queue, letter.message)
                 return None
+            if letter.rejection is not None:
+                return NOT_TO_REPLAY
             return await self._replay_job(letter, decode(letter.message.body))
         except MalformedMessage as error:
             return f"There is no job in it that could run: {error.message}."

@@ -2,14 +2,14 @@
 
 from typing import Any, Literal
 
-from producer_api.schemas import Answer, Attempt
+from producer_api.schemas import Answer, Attempt, ErrorDetail
 
 
 class DeadLetterObject(Answer):
     """A message that nobody works on. Times are RFC 3339 in UTC.
 
-    ``problem``: why no job can be read from it. ``size``: bytes. ``copies``: letters with this id; they are one.
-    ``job_status``, ``revivals`` and ``attempts`` (those before a replay too) are of the job's record; null if that is gone.
+    ``problem``: why no job can be read from it. ``rejection``: what was wrong with a submission that came as a message; its code is the ``reason``. ``size``: bytes. ``copies``: letters with this id; they are one.
+    ``job_status``, ``error``, ``revivals`` and ``attempts`` (those before a replay too) are of the job's record; null if that is gone.
     """
 
     id: str
@@ -20,6 +20,8 @@ class DeadLetterObject(Answer):
     lane: str | None
     reason: str
     problem: str | None
+    rejection: str | None
+    error: ErrorDetail | None
     died_at: str | None
     queue: str | None
     size: int

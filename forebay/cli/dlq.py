@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from forebay.client import AsyncClient
 
 _COLUMNS: Final = ("id", "team", "model", "reason", "died (UTC)", "bytes", "attempts", "job is")
+_SHOWN_APART: Final = ("object", "error", "attempts", "request", "body")
 _LARGEST_PAGE: Final = 100
 _LONGEST_REASON: Final = 40
 _EXAMPLE_ID: Final = "job_01k9b6x0v5e8m3t2r7q4w1y9za"
@@ -60,12 +61,17 @@ def show(
         show_json(letter)
         return
     for name, value in letter.items():
-        if name not in ("object", "attempts", "request") and value is not None:
-            typer.echo(f"{name:<14}{value}")
+        if name not in _SHOWN_APART and value is not None:
+            typer.echo(_labelled(name, value))
+    if letter["error"] is not None:
+        typer.echo(_labelled("error", letter["error"]["message"]))
     for attempt in letter["attempts"] or ():
-        typer.echo(f"{'attempt':<14}{attempt['started']}  {attempt['deployment']}  {attempt['outcome']}")
-    if letter.get("request") is not None:
-        show_json(letter["request"])
+        times = f"{attempt['started']} to {attempt['ended']}"
+        typer.echo(_labelled("attempt", f"{times}  {attempt['deployment']}  {attempt['outcome']}"))
+    for name in ("request", "body"):
+        if letter.get(name) is not None:
+            typer.echo(_labelled(name, ""), nl=False)
+            show_json(letter[name])
 
 
 def replay(
@@ -117,6 +123,10 @@ def drop(
         typer.echo(f"{done['dropped']:,} dropped{_more(done)}")
 
 
+def _labelled(name: str, value: object) -> str:
+    return f"{name:<12}{value}"
+
+
 def _named(reason: str | None, model: str | None, team: str | None) -> dict[str, str]:
     named = {"reason": reason, "model": model, "team": team}
     return {name: value for name, value in named.items() if value is not None}
@@ -124,7 +134,12 @@ def _named(reason: str | None, model: str | None, team: str | None) -> dict[str,
 
 def _chosen(action: str, letter_id: str | None, named: dict[str, str], *, everything: bool) -> dict[str, Any]:
     """Give the selection; one way to choose is needed, and two are refused."""
-    if (letter_id is not None) + bool(named) + everything != 1:
+    ways = (letter_id is not None, bool(named), everything)
+    if sum(ways) > 1:
+        given = ("ID", " and ".join(f"--{name}" for name in named), "--all")
+        both = " and ".join(name for name, is_given in zip(given, ways, strict=True) if is_given)
+        raise typer.BadParameter(f"{both} exclude each other; give one of them", param_hint="ID")
+    if not any(ways):
         raise typer.BadParameter(
             f"which letters? An ID, or --reason, --model or --team, or --all. For example: forebay dlq {action} --reason overloaded",
             param_hint="ID",

@@ -13,7 +13,8 @@ from forebay.cli.server import talk
 if TYPE_CHECKING:
     from forebay.client import AsyncClient
 
-_COLUMNS: Final = ("id", "status", "priority", "model", "created (UTC)", "tries", "cache", "cost USD", "error")
+_CREATED: Final = "created (UTC)"
+_COLUMNS: Final = ("id", "status", "priority", "model", _CREATED, "tries", "cache", "cost USD", "error")
 Status = Literal["scheduled", "queued", "running", "succeeded", "failed", "cancelled", "expired"]
 
 _LARGEST_PAGE: Final = 100
@@ -41,7 +42,7 @@ def jobs(
     elif not found:
         say("There are no such jobs." if query.parameters() else "There are no jobs.")
     else:
-        show_table("", _COLUMNS, [_row(job) for job in found], stdout())
+        show_table("", _COLUMNS, [_row(job) for job in found], stdout(), whole=(_CREATED,))
 
 
 def _row(job: dict[str, Any]) -> tuple[str, ...]:
@@ -54,7 +55,7 @@ def _row(job: dict[str, Any]) -> tuple[str, ...]:
         len(job.get("attempts") or ()),
         job.get("cache"),
         job.get("cost_usd"),
-        (job.get("error") or {}).get("message"),
+        (job.get("error") or {}).get("code"),
     )
     return tuple("" if cell is None else str(cell) for cell in cells)
 

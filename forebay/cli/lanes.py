@@ -53,9 +53,8 @@ def _switch(action: Action, name: str, *, as_json: bool) -> None:
     if as_json:
         show_json(lane)
     else:
-        typer.echo(
-            f"{lane['lane']} is {'paused' if lane['paused'] else 'running'}; {lane['backlog']:,} jobs wait in it"
-        )
+        waiting = "1 job waits" if lane["backlog"] == 1 else f"{lane['backlog']:,} jobs wait"
+        typer.echo(f"{lane['lane']} is {'paused' if lane['paused'] else 'running'}; {waiting} in it")
 
 
 def _show(found: Lanes, *, as_json: bool) -> None:

@@ -1,5 +1,6 @@
 """Where the commands write: data to stdout, everything said about it to stderr."""
 
+import os
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -30,31 +31,35 @@ def show_json(document: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
     typer.echo(orjson.dumps(document, default=_plain).decode())
 
 
-def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], console: "Console") -> None:
-    """Draw a table."""
-    console.print(make_table(title, columns, rows))
+def show_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], console: "Console", *, whole: Sequence[str] = ()
+) -> None:
+    """Draw a table; ``whole``: as of ``make_table``."""
+    console.print(make_table(title, columns, rows, whole=whole))
 
 
-def make_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
-    """Give a table, the first column always in full. Nothing in a cell is taken as markup."""
+def make_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, whole: Sequence[str] = ()
+) -> "Table":
+    """Give a table, the first column and those in ``whole`` always in full. Nothing in a cell is taken as markup."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, show_header=any(columns), pad_edge=False)
     for position, column in enumerate(columns):
-        table.add_column(column, overflow="fold", no_wrap=position == 0)
+        table.add_column(column, overflow="fold", no_wrap=position == 0 or column in whole)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table
 
 
 def stdout() -> "Console":
-    """Give the console for data: as wide as the terminal, or wide enough for programs that read tables."""
+    """Give the console for data: as wide as the terminal or ``COLUMNS``, or wide enough for programs that read tables."""
     from rich.console import Console
 
     console = Console()
-    return console if console.is_terminal else Console(width=_WIDE)
+    return console if console.is_terminal or os.environ.get("COLUMNS", "").isdecimal() else Console(width=_WIDE)
 
 
 def stderr() -> "Console":

@@ -12,6 +12,7 @@ class Obituary:
     """What is told of a dead letter, without the message itself. ``size``: bytes of its body. ``copies``: letters with its id.
 
     spec: of the job in it; None: there is none that can be read, and ``problem`` says why.
+    rejection: of a submission that came as a message: what was wrong with it.
     """
 
     letter_id: str
@@ -23,6 +24,7 @@ class Obituary:
     spec: JobSpec | None = None
     problem: str | None = None
     copies: int = 1
+    rejection: str | None = None
 
     @classmethod
     def of(cls, letter: DeadLetter, spec: JobSpec | None, problem: str | None) -> Self:
@@ -30,7 +32,10 @@ class Obituary:
         origin = letter.queue
         queue = None if origin is None else origin.lane if letter.is_mail else f"{origin.lane}.{origin.job_class.name}"
         lane = spec.lane if spec is not None else None if origin is None or letter.is_mail else origin.lane
-        return cls(letter.id, letter.reason, letter.died_at, lane, queue, len(letter.message.body), spec, problem)
+        size = len(letter.message.body)
+        return cls(
+            letter.id, letter.reason, letter.died_at, lane, queue, size, spec, problem, rejection=letter.rejection
+        )
 
     @property
     def place(self) -> tuple[float, str]:

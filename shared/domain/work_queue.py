@@ -51,6 +51,10 @@ class QueueDepth:
     unacknowledged: int
 
 
+REJECTION: Final = "rejection"
+"""The header of a submission that was rejected: what was wrong with it, as a sentence."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A message that nobody will work on, and why.
@@ -70,6 +74,11 @@ class DeadLetter:
             return self.message.job_id
         came_from = self.queue.lane.encode() if self.queue is not None and self.is_mail else b""
         return f"dead_{hashlib.sha256(came_from + self.message.body).hexdigest()[:_DIGEST_LENGTH]}"
+
+    @property
+    def rejection(self) -> str | None:
+        """What was wrong with a submission that came as a message; None: it is none that was rejected."""
+        return self.message.headers.get(REJECTION)
 
     @property
     def is_mail(self) -> bool:

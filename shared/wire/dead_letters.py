@@ -1,5 +1,6 @@
 """Dead letters as the API shows them, and how an administrator names those to be replayed or dropped."""
 
+from contextlib import suppress
 from typing import Annotated, Any, Final, Literal
 
 import orjson
@@ -11,11 +12,14 @@ from shared.domain.job import Job
 from shared.domain.work_queue import DeadLetter
 from shared.wire.envelope import decode
 from shared.wire.input_errors import explain
-from shared.wire.job_object import render_attempt
+from shared.wire.job_object import render_attempt, render_error
 from shared.wire.moments import format_optional
 
 LONGEST_WORD: Final = 1_000
 """Characters of a reason, or of a name, that is looked for."""
+
+NOT_TO_REPLAY: Final = "It is a rejected submission, whose key is not kept; publish it again."
+"""Why a submission that was rejected is no job, and becomes none."""
 
 _LONGEST_BODY: Final = 65_536
 _ONE_OF_THEM: Final = '`"all": true`, or one or more of `reason`, `model`, `team`'
@@ -62,6 +66,8 @@ def obituary_of(letter: DeadLetter) -> Obituary:
     """Say what is known of a letter, and of the job in it; mail is about a job, and has none in it."""
     if letter.is_mail:
         return Obituary.of(letter, None, None)
+    if letter.rejection is not None:
+        return Obituary.of(letter, None, NOT_TO_REPLAY)
     try:
         return Obituary.of(letter, decode(letter.message.body).spec, None)
     except MalformedMessage as error:
@@ -80,6 +86,10 @@ def render_dead_letter(obituary: Obituary, job: Job | None) -> dict[str, Any]:
         "lane": obituary.lane,
         "reason": obituary.reason,
         "problem": obituary.problem,
+        "rejection": obituary.rejection,
+        "error": None
+        if job is None or job.outcome is None or job.outcome.error is None
+        else render_error(job.outcome.error),
         "died_at": format_optional(obituary.died_at),
         "queue": obituary.queue,
         "size": obituary.size,
@@ -95,15 +105,10 @@ def render_request(letter: DeadLetter) -> dict[str, Any]:
 
     A request that lies in a file is null here, and ``request_file`` says where it lies.
     """
-    try:
-        envelope = decode(letter.message.body)
-    except MalformedMessage:
-        return {
-            "request": None,
-            "request_file": None,
-            "body": letter.message.body[:_LONGEST_BODY].decode(errors="replace"),
-        }
-    file = envelope.spec.request_file
-    if file is not None:
-        return {"request": None, "request_file": file.path, "body": None}
-    return {"request": envelope.request, "request_file": None, "body": None}
+    shown = {"request": None, "request_file": None, "body": None}
+    if letter.rejection is None:
+        with suppress(MalformedMessage):
+            envelope = decode(letter.message.body)
+            file = envelope.spec.request_file
+            return shown | ({"request": envelope.request} if file is None else {"request_file": file.path})
+    return shown | {"body": letter.message.body[:_LONGEST_BODY].decode(errors="replace")}

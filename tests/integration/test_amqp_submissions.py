@@ -17,7 +17,7 @@ from shared.domain.events import ArrivalCrashed, SubmissionBuried
 from shared.domain.job import Job
 from shared.domain.lanes import QueueName
 from shared.domain.tenants import Principal, Scope
-from shared.domain.work_queue import Message
+from shared.domain.work_queue import REJECTION, Message
 from shared.wire import envelope
 from tests.eventually import eventually
 from tests.integration.api_rig import BODY_LIMIT, CHAT, KEY, SUBMISSION, TEAM, Answer
@@ -77,7 +77,8 @@ async def test_a_reply_aimed_at_a_queue_that_is_none_for_replies_is_refused_and_
     await desk.nothing_waits()
     letters = await desk.api.queue.dead_letters(100)
     assert sorted(letter.message.headers["reply_to"] for letter in letters) == sorted(names * 2)
-    assert all("`reply_to` must be `amq.rabbitmq.reply-to`" in letter.reason for letter in letters)
+    assert all(letter.reason == "reply_to_not_allowed" for letter in letters)
+    assert all("`reply_to` must be `amq.rabbitmq.reply-to`" in str(letter.rejection) for letter in letters)
     assert desk.api.events == [SubmissionBuried("reply_to_not_allowed")] * len(letters)
     assert await desk.jobs() == 0
     assert [await queue.get(fail=False) for queue in queues] == [None] * len(queues)
@@ -152,9 +153,9 @@ async def test_a_submission_that_cannot_be_read_is_told_so_and_kept_with_the_rea
     told = await desk.reply()
     letter = await desk.dead_letter()
     assert told.error["code"] == "invalid_json"
-    assert letter.reason == f"Submission rejected: {told.error['message']}"
+    assert (letter.reason, letter.rejection) == ("invalid_json", told.error["message"])
     assert letter.message.body == body
-    names = {"message_id": "m-1", "correlation_id": "c-1", "reply_to": desk.replies.name}
+    names = {"message_id": "m-1", "correlation_id": "c-1", "reply_to": desk.replies.name, REJECTION: letter.rejection}
     assert letter.message.headers == names  # and not the key
 
 
@@ -162,7 +163,9 @@ async def test_a_submission_that_cannot_be_read_is_told_so_and_kept_with_the_rea
 async def test_a_rejection_that_nobody_can_be_told_of_is_a_dead_letter(desk: Desk, reply_to: str | None) -> None:
     await desk.submit(SUBMISSION | {"priorty": "bulk"}, reply_to=reply_to)
     await desk.nothing_waits()
-    assert "priorty" in (await desk.dead_letter()).reason
+    letter = await desk.dead_letter()
+    assert letter.reason == "unknown_parameter"
+    assert "priorty" in str(letter.rejection)
     assert desk.api.events == [SubmissionBuried("unknown_parameter")]
 
 
@@ -176,7 +179,7 @@ async def test_a_failure_of_our_own_is_told_as_one_and_the_message_is_kept(
     async with open_desk(restartable_rabbitmq.url, valkey_url, cache=Broken()) as desk:
         await desk.submit()
         assert (await desk.reply()).error["code"] == "internal_error"
-        assert "secret" not in (await desk.dead_letter()).reason
+        assert "secret" not in str(await desk.dead_letter())
         assert ArrivalCrashed("", "KeyError") in desk.api.events
 
 

@@ -1,11 +1,12 @@
 """``forebay dlq`` against a real API."""
 
 import json
+import re
 
 import pytest
 
 from shared.domain.lanes import JobClass, QueueName
-from shared.domain.work_queue import Message
+from shared.domain.work_queue import REJECTION, Message
 from tests.integration.api_rig import KEY, TEAM, Api
 from tests.integration.test_api_dead_letters import failed, listed
 from tests.integration.test_cli_keys import forebay
@@ -52,3 +53,44 @@ async def test_a_refusal_is_one_line(api: Api, arguments: tuple[str, ...], key: 
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert said in refused.stderr
     assert refused.stderr.count("\n") == 1
+
+
+async def test_two_ways_to_choose_are_refused_as_two(api: Api) -> None:
+    both = await forebay(api, "dlq", "replay", "--all", "--model", "broken")
+    assert both.exit_code == 2
+    assert "--model and --all exclude each other" in " ".join(both.stderr.replace("│", " ").split())
+
+
+async def test_a_rejected_submission_says_so_in_the_words_of_its_sender(api: Api) -> None:
+    sentence = "The body must be a JSON object."
+    envelope = b'{"priorty": "bulk"}'
+    await api.queue.bury(Message(envelope, "", {REJECTION: sentence}), "invalid_json")
+    [letter] = json.loads((await forebay(api, "dlq", "list", "--reason", "invalid_json", "--json")).stdout)["data"]
+    shown = (await forebay(api, "dlq", "show", letter["id"], "--request")).stdout
+    assert sentence in shown
+    assert "It is a rejected submission, whose key is not kept; publish it again." in shown
+    assert "envelope" not in shown
+    assert f"body        {json.dumps(envelope.decode())}" in shown
+    replayed = await forebay(api, "dlq", "replay", letter["id"])
+    assert replayed.exit_code == 1
+    assert "publish it again" in replayed.stderr
+
+
+async def test_a_letter_shows_why_its_job_failed_and_when_each_attempt_ended(api: Api) -> None:
+    spec = await failed(api)
+    shown = (await forebay(api, "dlq", "show", spec.id, "--request")).stdout.splitlines()
+    assert "error       It broke." in shown
+    [attempt] = [line for line in shown if line.startswith("attempt ")]
+    assert " to " in attempt
+    assert attempt.endswith("Z  gpt-4o-mini-1  overloaded")
+    assert any(line.startswith('request     {"') for line in shown)
+
+
+async def test_a_list_of_jobs_keeps_its_moments_whole_and_its_errors_short(api: Api) -> None:
+    await failed(api)
+    narrow = (await forebay(api, "jobs", key=KEY, COLUMNS="100")).stdout
+    assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", narrow)
+    assert max(map(len, narrow.splitlines())) <= 100
+    wide = (await forebay(api, "jobs", key=KEY, COLUMNS="200")).stdout
+    assert "overloaded" in wide
+    assert "It broke." not in wide

@@ -11,8 +11,8 @@ from forebay.client import AsyncClient, Client
 from tests.integration.api_rig import ADMIN_KEY, KEY, Api
 
 
-async def forebay(api: Api, *arguments: str, key: str = ADMIN_KEY) -> Result:
-    runner = CliRunner(env={"FOREBAY_URL": api.url, "FOREBAY_API_KEY": key})
+async def forebay(api: Api, *arguments: str, key: str = ADMIN_KEY, **environment: str) -> Result:
+    runner = CliRunner(env={"FOREBAY_URL": api.url, "FOREBAY_API_KEY": key, **environment})
     return await asyncio.to_thread(runner.invoke, app, list(arguments))
 
 

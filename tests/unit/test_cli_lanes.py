@@ -59,7 +59,8 @@ class Server:
         self.asked.append(f"{request.method} {request.path}")
         if request.method == "POST":
             name = request.path.removeprefix("/v1/lanes/").rpartition("/")[0]
-            return web.json_response(lane(name, paused=request.path.endswith("/pause")))
+            backlog = {"backlog": 1} if name == "quiet" else {}
+            return web.json_response(lane(name, paused=request.path.endswith("/pause"), **backlog))
         return web.json_response({"object": "list", "data": LANES})
 
 
@@ -126,6 +127,7 @@ def test_a_lane_is_paused_and_resumed_by_its_name(server: Server, action: str, s
     done = run(server, action, "azure/gpt-4o mini")
     assert (done.exit_code, done.stdout) == (0, f"azure/gpt-4o mini is {said}; 1,278 jobs wait in it\n")
     assert server.asked == [f"POST /v1/lanes/azure/gpt-4o mini/{action}"]
+    assert run(server, action, "quiet").stdout == f"quiet is {said}; 1 job waits in it\n"
     assert json.loads(run(server, action, "azure/gpt-4o", "--json").stdout)["paused"] is (action == "pause")
 
 
