@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from forebay.client import AsyncClient
 
 _COLUMNS: Final = ("id", "team", "model", "reason", "died (UTC)", "bytes", "attempts", "job is")
-_SHOWN_APART: Final = ("object", "error", "attempts", "request", "body")
+_SHOWN_APART: Final = ("object", "error", "replayed_at", "attempts", "request", "body")
 _LARGEST_PAGE: Final = 100
 _LONGEST_REASON: Final = 40
 _EXAMPLE_ID: Final = "job_01k9b6x0v5e8m3t2r7q4w1y9za"
@@ -65,7 +65,9 @@ def show(
             typer.echo(_labelled(name, value))
     if letter["error"] is not None:
         typer.echo(_labelled("error", letter["error"]["message"]))
-    for attempt in letter["attempts"] or ():
+    for number, attempt in enumerate(letter["attempts"] or ()):
+        if number in letter["replayed_at"]:
+            typer.echo(_labelled("replay", "began"))
         times = f"{attempt['started']} to {attempt['ended']}"
         typer.echo(_labelled("attempt", f"{times}  {attempt['deployment']}  {attempt['outcome']}"))
     for name in ("request", "body"):

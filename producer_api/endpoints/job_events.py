@@ -20,6 +20,7 @@ from shared.wire.job_object import render_job
 LOOK_AGAIN_S: Final = 1.0
 """Seconds after which a store that was away is asked again."""
 
+_LONGEST_QUOTE: Final = 40
 _LAST_EVENT: Final = re.compile(r"\d{1,18}")
 _LAST_EVENT_HEADER: Final = {
     "in": "header",
@@ -107,7 +108,8 @@ def _last_event(request: Request) -> int | None:
         return None
     if _LAST_EVENT.fullmatch(value) is None:
         raise InvalidInput(
-            "`Last-Event-ID` must be the `id` of an event of this stream: a number of at most 18 digits.",
+            "`Last-Event-ID` must be the `id` of an event of this stream: a number of at most 18 digits; found "
+            f"{value[:_LONGEST_QUOTE]!r}.",
             param="Last-Event-ID",
         )
     return int(value)

@@ -251,6 +251,7 @@ class Job:
     attempts: all of them, those before it was revived first.
     sequence: of its end among all events of the team; rises with time.
     revivals: how often it was failed and began anew; with its end they name one event.
+    replayed_at: positions in ``attempts`` at which a revival began; one without attempts before it has none.
     reply: what became of the reply to its ``reply_to``; None: nothing yet.
     """
 
@@ -263,3 +264,4 @@ class Job:
     sequence: int | None = None
     revivals: int = 0
     reply: ReplyReport | None = None
+    replayed_at: tuple[int, ...] = ()

@@ -96,6 +96,7 @@ def render_dead_letter(obituary: Obituary, job: Job | None) -> dict[str, Any]:
         "copies": obituary.copies,
         "job_status": None if job is None else job.status.shown.value,
         "revivals": None if job is None else job.revivals,
+        "replayed_at": None if job is None else list(job.replayed_at),
         "attempts": None if job is None else [render_attempt(attempt) for attempt in job.attempts],
     }
 

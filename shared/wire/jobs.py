@@ -13,7 +13,7 @@ from shared.domain.lanes import Priority
 from shared.domain.routing import RoutingWish
 from shared.wire import openai
 from shared.wire.input_errors import explain
-from shared.wire.moments import parse_moment
+from shared.wire.moments import format_moment, parse_moment
 from shared.wire.openai import Endpoint
 
 LONGEST_WAIT_S: Final = 366 * 86_400.0
@@ -154,13 +154,19 @@ class Submission(BaseModel):
         if self.within is not None and self.deadline is not None:
             raise InvalidInput("`within` and `deadline` say the same thing; give one of them.", param="within")
         if self.within is not None and not 0 < self.within <= LONGEST_WAIT_S:
-            raise InvalidInput("`within` must be more than 0 and at most 366 days.", param="within")
+            raise InvalidInput(
+                f"`within` must be more than 0 and at most 366 days; found {self.within:.15g} seconds.", param="within"
+            )
         for name, moment in (("deadline", self.deadline), ("run_at", self.run_at)):
             if moment is not None and moment > now + LONGEST_WAIT_S:
                 raise InvalidInput(f"`{name}` must be at most 366 days ahead.", param=name)
         finish = self.latest_finish(now)
         if finish is not None and finish <= now:
-            raise InvalidInput("`deadline` must be in the future.", param="deadline")
+            found = format_moment(finish) if finish >= 0 else "a time before 1970"
+            raise InvalidInput(
+                f"`deadline` must be in the future, which begins at {format_moment(now)}; found {found}.",
+                param="deadline",
+            )
         if self.run_at is not None and finish is not None and self.run_at >= finish:
             raise InvalidInput("`run_at` must be before the deadline.", param="run_at")
 

@@ -275,6 +275,7 @@ async def test_a_stopping_server_answers_its_long_polls_at_once_with_the_jobs_as
 async def test_a_last_event_that_is_none_is_refused(api: Api, last: str) -> None:
     answer = await api.call("GET", f"/v1/jobs/{await submitted(api)}/events", headers={"last-event-id": last})
     assert (answer.status, answer.error["param"]) == (400, "Last-Event-ID")
+    assert "; found '" in answer.error["message"]
 
 
 async def test_a_job_of_another_team_and_one_that_is_none_have_no_events(api: Api) -> None:

@@ -5,10 +5,11 @@ import re
 
 import pytest
 
+from shared.domain.job import Attempt
 from shared.domain.lanes import JobClass, QueueName
 from shared.domain.work_queue import REJECTION, Message
 from tests.integration.api_rig import KEY, TEAM, Api
-from tests.integration.test_api_dead_letters import failed, listed
+from tests.integration.test_api_dead_letters import FAILURE, failed, listed
 from tests.integration.test_cli_keys import forebay
 
 STANDARD = QueueName("gpt-4o-mini", JobClass("standard"))
@@ -84,6 +85,18 @@ async def test_a_letter_shows_why_its_job_failed_and_when_each_attempt_ended(api
     assert " to " in attempt
     assert attempt.endswith("Z  gpt-4o-mini-1  overloaded")
     assert any(line.startswith('request     {"') for line in shown)
+
+
+async def test_a_letter_shows_where_in_the_history_of_its_job_a_replay_began(api: Api) -> None:
+    spec = await failed(api)
+    await forebay(api, "dlq", "replay", spec.id)
+    claim = await api.store.claim(spec, "worker-2")
+    again = Attempt("gpt-4o-mini-2", spec.created_at, spec.created_at + 1, "timed_out")
+    assert await api.store.finish(spec, claim.fence, FAILURE, (again,))
+    await api.queue.bury(api.queue.published[0].message, "timed_out", STANDARD)
+    shown = (await forebay(api, "dlq", "show", spec.id)).stdout.splitlines()
+    history = [line.split()[0] for line in shown if line.startswith(("attempt ", "replay "))]
+    assert history == ["attempt", "replay", "attempt"]
 
 
 async def test_a_list_of_jobs_keeps_its_moments_whole_and_its_errors_short(api: Api) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from itertools import accumulate
 from typing import Any, Final
 
 import orjson
@@ -45,7 +46,14 @@ def job_from(values: Sequence[bytes | None]) -> Job | None:
         sequence=None if sequence is None else int(sequence),
         revivals=int(revivals or 0),
         reply=None if reply is None else _reply_from(reply),
+        replayed_at=_replayed_at(past or b""),
     )
+
+
+def _replayed_at(past: bytes) -> tuple[int, ...]:
+    """Give how many attempts had been made when a replay began, for each that had some before it."""
+    counts = [len(attempts_from(part)) for part in past.split(b"\n\n") if part]
+    return tuple(accumulate(counts))
 
 
 def encode_facts(spec: JobSpec) -> tuple[bytes, str, str, str]:
@@ -60,8 +68,8 @@ def encode_attempts(attempts: Sequence[Attempt]) -> bytes:
 
 
 def attempts_from(lines: bytes) -> tuple[Attempt, ...]:
-    """Read attempts, a line each."""
-    return tuple(Attempt(**orjson.loads(line)) for line in lines.splitlines())
+    """Read attempts, a line each; empty lines stand between runs."""
+    return tuple(Attempt(**orjson.loads(line)) for line in lines.splitlines() if line)
 
 
 def encode_outcome(outcome: Outcome) -> bytes:

@@ -59,7 +59,7 @@ async def test_what_was_tried_before_a_revival_counts_no_more(store: JobStore) -
     assert await store.finish(spec, claim.fence, FAILURE, (ATTEMPT,))
     assert await store.revive(spec, b"message") is JobStatus.ACCEPTED
     job = await seen(store, spec)
-    assert (job.attempts, job.revivals) == ((FAILED_ATTEMPT, ATTEMPT), 2)
+    assert (job.attempts, job.revivals, job.replayed_at) == ((FAILED_ATTEMPT, ATTEMPT), 2, (1, 2))
 
 
 async def test_a_job_that_is_revived_again_and_again_keeps_its_first_attempts_and_its_last(store: JobStore) -> None:

@@ -7,7 +7,8 @@
 -- ARGV[7]  milliseconds for which its batch is kept at least
 -- Returns  the status that the job has then, or '' if there is no record of it
 --
--- What it has behind it moves to `past_attempts`, where nobody counts it any more. The same call again finds it accepted.
+-- What it has behind it moves to `past_attempts`, where nobody counts it any more; an empty line stands between
+-- what was before one replay and what was before the next. The same call again finds it accepted.
 
 local id, spec, priority, deadline, tell, message, batch_ms = unpack(ARGV)
 local status, attempts, past = unpack(redis.call('HMGET', KEYS[1], 'status', 'attempts', 'past_attempts'))
@@ -22,7 +23,15 @@ if key and redis.call('HGET', key, 'job') == id then
 end
 redis.call('HDEL', KEYS[1], 'outcome', 'finished_at', 'sequence', 'started_at', 'starts', 'lost', 'attempts', 'reply')
 if attempts then
-  redis.call('HSET', KEYS[1], 'past_attempts', with_line(past, attempts, FIRST_PAST_ATTEMPTS, MOST_PAST_ATTEMPTS))
+  local whole = past and (past .. '
+
+' .. attempts) or attempts
+  local _, count = string.gsub(whole, '[^
+]+', '')
+  if count > MOST_PAST_ATTEMPTS then -- cut, it has no empty lines any more
+    whole = with_line(past, attempts, FIRST_PAST_ATTEMPTS, MOST_PAST_ATTEMPTS)
+  end
+  redis.call('HSET', KEYS[1], 'past_attempts', whole)
 end
 redis.call('HSET', KEYS[1], 'status', 'accepted', 'message', message)
 redis.call('HINCRBY', KEYS[1], 'fence', 1)
