@@ -23,11 +23,8 @@ if key and redis.call('HGET', key, 'job') == id then
 end
 redis.call('HDEL', KEYS[1], 'outcome', 'finished_at', 'sequence', 'started_at', 'starts', 'lost', 'attempts', 'reply')
 if attempts then
-  local whole = past and (past .. '
-
-' .. attempts) or attempts
-  local _, count = string.gsub(whole, '[^
-]+', '')
+  local whole = past and (past .. '\n\n' .. attempts) or attempts
+  local _, count = string.gsub(whole, '[^\n]+', '')
   if count > MOST_PAST_ATTEMPTS then -- cut, it has no empty lines any more
     whole = with_line(past, attempts, FIRST_PAST_ATTEMPTS, MOST_PAST_ATTEMPTS)
   end
