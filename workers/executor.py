@@ -181,6 +181,7 @@ class Executor:
         job = await self._parts.store.get(spec.team, spec.id)
         if job is not None and not job.status.is_final:
             raise CallBroken
+        await self._parts.store.note_broken(spec, task.attempts)
         await task.stream.close()
         await delivery.ack()
         return Verdict()
@@ -275,7 +276,7 @@ class Executor:
         await self._parts.queue.publish(queue, message or delivery.message, min(delay_s, LONGEST_WAIT_S))
 
     async def _give_back(self, delivery: Delivery, task: Task, claim: Claim) -> None:
-        await self._claims.release(task.envelope.spec, claim, task.attempts)
+        await self._claims.release(task.envelope.spec, claim, task.failed_attempts)
         await delivery.give_back()
 
     async def _bury_unread(self, delivery: Delivery, error: MalformedMessage) -> Verdict:

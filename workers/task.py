@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 from shared.domain.answer_cache import CacheResult
 from shared.domain.answer_streams import AnswerWriter
@@ -14,6 +14,9 @@ from shared.domain.provider_errors import ProviderError
 from shared.domain.routing import Deployment
 from shared.domain.usage import Usage
 from workers.answer_stream import NOBODY_READS
+
+BROKEN_OFF: Final = "cancelled"
+"""The outcome of a call that was broken off: its job was cancelled, or its time was over, or the worker is to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,11 @@ class Task:
     def all_attempts(self) -> tuple[Attempt, ...]:
         """Those of earlier runs and of this one."""
         return (*self.earlier, *self.attempts)
+
+    @property
+    def failed_attempts(self) -> tuple[Attempt, ...]:
+        """Those of this run without what was broken off: it is nobody's failure, and another worker begins anew."""
+        return tuple(attempt for attempt in self.attempts if attempt.outcome != BROKEN_OFF)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
+from shared.domain.broken_runs import BrokenRuns
 from shared.domain.callbacks import ReplyReport
 from shared.domain.job import Attempt, Job, JobSpec, JobStatus, Outcome
 from shared.domain.lanes import JobClass, Priority
@@ -168,7 +169,7 @@ class Stranded:
     message: bytes
 
 
-class JobStore(Protocol):
+class JobStore(BrokenRuns, Protocol):
     """The jobs' records."""
 
     async def accept(self, jobs: Sequence[NewJob]) -> list[Accepted]:
@@ -246,7 +247,7 @@ class JobStore(Protocol):
     async def open_batch(self, batch: Batch) -> Batch:
         """Begin a batch; one that is there is open again, or will be with its first new job if it has ended.
 
-        One that is there with another webhook stays as it is, and is given as it is.
+        One with another webhook stays as it is, and is given so.
         """
         ...
 

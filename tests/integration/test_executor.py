@@ -196,7 +196,8 @@ async def test_a_call_that_outlives_the_deadline_is_broken_off(rig: Rig) -> None
     spec = await rig.submit("Hanging", deadline=rig.clock.now() + 0.5)
     await rig.provider.faults("hang")
     await handle_next(rig)
-    assert (await rig.job(spec)).status is JobStatus.EXPIRED
+    job = await rig.job(spec)
+    assert (job.status, [attempt.outcome for attempt in job.attempts]) == (JobStatus.EXPIRED, ["cancelled"])
     await rig.provider.wait_until_idle()
 
 
@@ -218,7 +219,8 @@ async def test_cancelling_a_running_job_aborts_its_call(rig: Rig) -> None:
     executor.abort(spec.id)
     await running
     await rig.provider.wait_until_idle()
-    assert (await rig.job(spec)).status is JobStatus.CANCELLED
+    job = await rig.job(spec)
+    assert (job.status, [attempt.outcome for attempt in job.attempts]) == (JobStatus.CANCELLED, ["cancelled"])
     assert await rig.waiting(spec) == 0
 
 

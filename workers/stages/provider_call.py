@@ -1,5 +1,6 @@
 """The innermost stage: one call of one deployment."""
 
+import asyncio
 from collections.abc import Mapping
 from decimal import Decimal
 
@@ -12,7 +13,7 @@ from shared.domain.providers import ProviderAnswer, ProviderClient, Spent
 from shared.domain.routing import ClientKind, Deployment
 from shared.domain.token_estimate import TokenEstimator
 from shared.domain.usage import Usage
-from workers.task import Answer, Proceed, Task
+from workers.task import BROKEN_OFF, Answer, Proceed, Task
 
 SUCCEEDED = "succeeded"
 
@@ -45,6 +46,9 @@ class ProviderCall:
         except ProviderError as error:
             self._note(task, deployment, started_at, error.code, error.message)
             raise self._with_what_was_spent(error, task, deployment) from None
+        except asyncio.CancelledError:
+            self._note(task, deployment, started_at, BROKEN_OFF)
+            raise
         self._note(task, deployment, started_at, SUCCEEDED)
         return _priced(answer, deployment, task)
 

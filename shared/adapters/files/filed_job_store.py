@@ -93,6 +93,10 @@ class FiledJobStore:
         """Note on a job what became of the reply about it."""
         await self._records.note_reply(team, job_id, report)
 
+    async def note_broken(self, spec: JobSpec, attempts: Sequence[Attempt]) -> None:
+        """Add what was tried for a job that ended meanwhile."""
+        await self._records.note_broken(spec, attempts)
+
     async def revive(self, spec: JobSpec, message: bytes) -> JobStatus | None:
         """Let a failed job begin anew."""
         return await self._records.revive(spec, message)

@@ -115,6 +115,12 @@ class RedisJobStore:
         """Note on a job what became of the reply about it."""
         await self._server.run(ScriptCall(scripts.NOTE_REPLY, [of_team(team).job(job_id)], [encode_reply(report)]))
 
+    async def note_broken(self, spec: JobSpec, attempts: Sequence[Attempt]) -> None:
+        """Add what was tried for a job that ended meanwhile."""
+        if attempts:
+            keys = [of_team(spec.team).job(spec.id)]
+            await self._server.run(ScriptCall(scripts.NOTE_BROKEN, keys, [encode_attempts(attempts)]))
+
     async def revive(self, spec: JobSpec, message: bytes) -> JobStatus | None:
         """Let a failed job begin anew."""
         arguments = (spec.id, *encode_facts(spec), message, self._batches.kept_ms(spec))

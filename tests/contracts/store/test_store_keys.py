@@ -94,6 +94,7 @@ async def _do_everything(client: Redis) -> None:
     withdrawn = with_a_key(a_spec(batch_id="batch_1"))
     await store.accept([new(withdrawn)])
     await store.withdraw(TEAM, withdrawn.id)
+    await store.note_broken(cancelled, (ATTEMPT,))
     await store.note_reply(TEAM, alone.id, ReplyReport(ReplyStatus.DELIVERED, CREATED_AT))
     await _revive(store)
     await store.finish(a_spec(batch_id="batch_1"), 7, SUCCESS, (ATTEMPT,))
