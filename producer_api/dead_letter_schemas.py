@@ -9,7 +9,7 @@ class DeadLetterObject(Answer):
     """A message that nobody works on. Times are RFC 3339 in UTC.
 
     ``problem``: why no job can be read from it. ``rejection``: what was wrong with a submission that came as a message; its code is the ``reason``. ``size``: bytes. ``copies``: letters with this id; they are one.
-    ``job_status``, ``error``, ``revivals``, ``replayed_at`` (positions in ``attempts`` at which a replay began) and ``attempts`` (those before a replay too) are of the job's record; null if that is gone.
+    ``job_status``, ``error``, ``revivals``, ``replayed_at`` (positions in ``attempts`` at which a replay began) and ``attempts`` (those before a replay too) are of the job's record; null if that is gone, ``error`` in a list as well.
     """
 
     id: str
