@@ -20,7 +20,7 @@ class AbsentJobs:
 
     def require_id(self, job_id: str) -> None:
         """Raise ``NotFound`` for what is no id of a job."""
-        if not is_job_id(job_id):
+        if not ids.is_id("job", job_id):
             raise _no_job(job_id)
 
     def error(self, job_id: str) -> ForebayError:
@@ -30,11 +30,6 @@ class AbsentJobs:
             kept = format_duration(self._retention_s)
             return Expired(f"The job `{job_id}` is no longer kept: finished jobs are for {kept} (`forebay.retention`).")
         return _no_job(job_id)
-
-
-def is_job_id(text: str) -> bool:
-    """Tell whether a text may be the id of a job."""
-    return text.startswith("job_") and text.count("_") == 1 and ids.created_at(text) is not None
 
 
 def _no_job(job_id: str) -> NotFound:

@@ -36,8 +36,7 @@ async def require_batch(store: JobStore, team: str, batch_id: str) -> Batch:
     Raises:
         NotFound: it has none by that id.
     """
-    is_one = batch_id.startswith("batch_") and batch_id.count("_") == 1 and ids.created_at(batch_id) is not None
-    batch = await store.batch(team, batch_id) if is_one else None
+    batch = await store.batch(team, batch_id) if ids.is_id("batch", batch_id) else None
     if batch is None:
         raise NotFound(f"There is no batch `{batch_id[:_LONGEST_QUOTE]}`.")
     return batch

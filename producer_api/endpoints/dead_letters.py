@@ -11,6 +11,7 @@ from producer_api.body import JSON_TYPES, read_body, require_content_type
 from producer_api.dead_letter_desk import DeadLetterDesk, LetterPage, Settled
 from producer_api.dead_letter_schemas import DeadLetterList, DeadLetterObject, Dropped, OpenedDeadLetter, Replayed
 from producer_api.endpoints.answers import json_response
+from producer_api.pages import page_of
 from producer_api.parts import ApiParts
 from producer_api.schemas import ERRORS, without_references
 from shared.domain.dead_letters import Selection
@@ -111,15 +112,7 @@ async def _content(letter: DeadLetter, large: LargeBodies | None) -> dict[str, A
 def _listing(page: LetterPage) -> dict[str, Any]:
     # Without the errors' messages: these are the providers' own words, about what a team asked.
     data = [render_dead_letter(obituary, job) | {"error": None} for obituary, job in page.letters]
-    last_id = data[-1]["id"] if data else None
-    return {
-        "object": "list",
-        "data": data,
-        "first_id": data[0]["id"] if data else None,
-        "last_id": last_id,
-        "has_more": page.has_more,
-        "next_after": last_id if page.has_more else None,
-    }
+    return page_of(data, data[-1]["id"] if page.has_more else None)
 
 
 def _replayed(settled: Settled) -> dict[str, Any]:

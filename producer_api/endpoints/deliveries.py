@@ -6,11 +6,11 @@ from fastapi import APIRouter, Query, Request, Response
 
 from producer_api.authentication import Authentication
 from producer_api.endpoints.answers import json_response
+from producer_api.pages import page_of, require_cursor
 from producer_api.parts import ApiParts
 from producer_api.schemas import ERRORS
 from producer_api.webhook_schemas import DeliveryList, DeliveryObject
-from shared.domain import ids
-from shared.domain.errors import InvalidInput, NotFound
+from shared.domain.errors import NotFound
 from shared.domain.lanes import Mailbox
 from shared.domain.tenants import Scope
 from shared.domain.webhook_deliveries import Delivery, DeliveryFilter
@@ -66,22 +66,9 @@ class _Ledger:
         self._parts = parts
 
     async def page(self, team: str, wanted: DeliveryFilter, after: str | None, limit: int) -> dict[str, Any]:
-        if after is not None and not _is_delivery_id(after):
-            raise InvalidInput(
-                "`after` must be the id of a delivery, such as `last_id` of the page before; "
-                f"found `{after[:_LONGEST_QUOTE]}`.",
-                param="after",
-            )
+        require_cursor(after, "dlv", "delivery")
         page = await self._parts.deliveries.page(team, wanted, after, limit)
-        shown = page.deliveries
-        return {
-            "object": "list",
-            "data": [render_delivery(delivery) for delivery in shown],
-            "first_id": shown[0].id if shown else None,
-            "last_id": shown[-1].id if shown else None,
-            "has_more": page.next_after is not None,
-            "next_after": page.next_after,
-        }
+        return page_of([render_delivery(delivery) for delivery in page.deliveries], page.next_after)
 
     async def begun_anew(self, team: str, delivery_id: str) -> Delivery:
         anew = await self._parts.deliveries.begin_anew(team, delivery_id, self._parts.clock.now())
@@ -98,7 +85,3 @@ def _there(delivery: Delivery | None, delivery_id: str) -> Delivery:
             "`GET /v1/webhooks/deliveries` lists those that there are."
         )
     return delivery
-
-
-def _is_delivery_id(text: str) -> bool:
-    return text.startswith("dlv_") and text.count("_") == 1 and ids.created_at(text) is not None

@@ -4,16 +4,16 @@ from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
-from producer_api.absent_jobs import AbsentJobs, is_job_id
+from producer_api.absent_jobs import AbsentJobs
 from producer_api.admission import Admission
 from producer_api.authentication import Authentication
 from producer_api.cancellation import Cancellation
 from producer_api.endpoints.answers import job_response, json_response
 from producer_api.endpoints.batches import require_batch
+from producer_api.pages import page_of, require_cursor
 from producer_api.parts import ApiParts
 from producer_api.results import ResultHub
 from producer_api.schemas import ERRORS, EXAMPLE, JobList, JobObject, submission_schema
-from shared.domain.errors import InvalidInput
 from shared.domain.job import Job, JobStatus
 from shared.domain.job_store import JobFilter
 from shared.domain.lanes import Priority
@@ -111,22 +111,8 @@ class _Shelf:
         return job
 
     async def page(self, team: str, job_filter: JobFilter, after: str | None, limit: int) -> Response:
-        if after is not None and not is_job_id(after):
-            raise InvalidInput(
-                "`after` must be the id of a job, such as `last_id` of the page before; "
-                f"found `{after[:_LONGEST_QUOTE]}`.",
-                param="after",
-            )
+        require_cursor(after, "job", "job")
         page = await self._parts.store.list(team, job_filter, after, limit)
         if job_filter.batch_id is not None and not page.jobs:
             await require_batch(self._parts.store, team, job_filter.batch_id)
-        return json_response(
-            {
-                "object": "list",
-                "data": [render_job(job) for job in page.jobs],
-                "first_id": page.jobs[0].spec.id if page.jobs else None,
-                "last_id": page.jobs[-1].spec.id if page.jobs else None,
-                "has_more": page.next_after is not None,
-                "next_after": page.next_after,
-            }
-        )
+        return json_response(page_of([render_job(job) for job in page.jobs], page.next_after))

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from producer_api.authentication import Authentication
 from producer_api.body import JSON_TYPES, read_body, require_content_type
 from producer_api.endpoints.answers import json_response
+from producer_api.pages import page_of, require_cursor
 from producer_api.parts import ApiParts
 from producer_api.schemas import ERRORS, KeyList, KeyObject, NewKeyObject, without_references
 from shared.domain import ids
@@ -90,25 +91,14 @@ class _Cabinet:
         return render_key(key) | {"key": secret}
 
     async def page(self, team: str | None, after: str | None, limit: int) -> dict[str, Any]:
-        if after is not None and not _is_key_id(after):
-            raise InvalidInput(
-                f"`after` must be the id of a key, such as `last_id` of the page before; found `{after[:_LONGEST_QUOTE]}`.",
-                param="after",
-            )
+        require_cursor(after, "key", "key")
         if team is not None:
             _require_team(team)
         page = await self._keys.page(team, after, limit)
-        return {
-            "object": "list",
-            "data": [render_key(key) for key in page.keys],
-            "first_id": page.keys[0].id if page.keys else None,
-            "last_id": page.keys[-1].id if page.keys else None,
-            "has_more": page.next_after is not None,
-            "next_after": page.next_after,
-        }
+        return page_of([render_key(key) for key in page.keys], page.next_after)
 
     async def revoked(self, key_id: str) -> dict[str, Any]:
-        key = await self._keys.revoke(key_id, self._clock.now()) if _is_key_id(key_id) else None
+        key = await self._keys.revoke(key_id, self._clock.now()) if ids.is_id("key", key_id) else None
         if key is None:
             raise NotFound(f"There is no key `{key_id[:_LONGEST_QUOTE]}`; `GET /v1/keys` lists those that there are.")
         return render_key(key)
@@ -119,7 +109,3 @@ def _require_team(team: str) -> None:
         check_team(team)
     except ValueError as error:
         raise InvalidInput(f"`team` must be {error}.", param="team") from None
-
-
-def _is_key_id(text: str) -> bool:
-    return text.startswith("key_") and text.count("_") == 1 and ids.created_at(text) is not None

@@ -33,6 +33,11 @@ def created_at(identifier: str) -> float | None:
     return milliseconds / 1000
 
 
+def is_id(prefix: str, text: str) -> bool:
+    """Tell whether a text may be one of our identifiers with that prefix."""
+    return text.startswith(f"{prefix}_") and text.count("_") == 1 and created_at(text) is not None
+
+
 def _encode(number: int, length: int) -> str:
     digits: list[str] = []
     for _ in range(length):
