@@ -259,15 +259,15 @@ class Executor:
             return Verdict()
         return await self._come_back_after(moment - self._parts.clock.now(), delivery, spec)
 
-    async def _come_back_after(self, delay_s: float, delivery: Delivery, spec: JobSpec) -> Verdict:
-        await self._publish_again(delay_s, delivery, spec)
+    async def _come_back_after(
+        self, delay_s: float, delivery: Delivery, spec: JobSpec, message: Message | None = None
+    ) -> Verdict:
+        await self._publish_again(delay_s, delivery, spec, message)
         await delivery.ack()
         return Verdict()
 
     async def _pass_on(self, delivery: Delivery, spec: JobSpec) -> Verdict:
-        await self._publish_again(HELD_RECHECK_S, delivery, spec, passed_on(delivery.message))
-        await delivery.ack()
-        return Verdict()
+        return await self._come_back_after(HELD_RECHECK_S, delivery, spec, passed_on(delivery.message))
 
     async def _publish_again(
         self, delay_s: float, delivery: Delivery, spec: JobSpec, message: Message | None = None

@@ -33,7 +33,7 @@ class Leftovers:
             await self.settlement.settle(spec, job.outcome)
             if job.status is JobStatus.FAILED:
                 await self.bury(delivery, job.outcome)
-        await self.announcer.tell_what_is_left(spec.team, list(filter(None, (spec.id, spec.batch_id))))
+        await self.announcer.tell_what_is_left_of(spec)
 
     async def bury(self, delivery: Delivery, outcome: Outcome) -> None:
         """Put the message of a failed job among the dead letters."""

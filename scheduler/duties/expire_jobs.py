@@ -1,10 +1,9 @@
 """End the jobs that are past their deadline and do not run, though nobody takes their messages."""
 
-from contextlib import suppress
 from typing import Final
 
 from scheduler.duties.parts import DutyParts
-from shared.domain.errors import StoreUnavailable
+from shared.domain.allowances import settle_unfinished
 from shared.domain.events import JobFinished
 from shared.domain.job import Job
 from shared.domain.job_upkeep import LONG_OVERDUE_S
@@ -29,17 +28,10 @@ class ExpireJobs:
         for found in expired:
             lane = found.job.spec.lane
             by_lane[lane] = by_lane.get(lane, 0) + 1
-            await self._settle(found.job)
+            await settle_unfinished(self._parts.allowances, found.job)
             self._announce(found.job)
         await self._announcer.tell([notice for found in expired for notice in found.notices])
         return by_lane
-
-    async def _settle(self, job: Job) -> None:
-        """Give back the tokens of a job that never ran. What a run may have used stays charged."""
-        charged = job.spec.charged_tokens
-        if charged is not None:
-            with suppress(StoreUnavailable):
-                await self._parts.allowances.settle(job.spec, (1.0, 0.0 if job.started_at is None else charged))
 
     def _announce(self, job: Job) -> None:
         spec, now = job.spec, self._parts.clock.now()

@@ -4,11 +4,13 @@ Requests and tokens are counted where a job is admitted; tokens as an estimate, 
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
-from shared.domain.job import JobSpec
+from shared.domain.errors import StoreUnavailable
+from shared.domain.job import Job, JobSpec
 from shared.domain.token_bucket import DAY_S, MINUTE_S
 
 LONGEST_QUEUE_S: Final = 7 * DAY_S
@@ -221,3 +223,14 @@ class Allowances(Protocol):
     async def settle(self, spec: JobSpec, amounts: tuple[float, float]) -> None:
         """Say what a charged job really took, in requests and tokens; a second time changes nothing."""
         ...
+
+
+async def settle_unfinished(allowances: Allowances, job: Job) -> None:
+    """Give back the tokens of a job that was ended before it ever ran. What a run may have used stays charged.
+
+    Without the store all of it stays charged.
+    """
+    charged = job.spec.charged_tokens
+    if charged is not None:
+        with suppress(StoreUnavailable):
+            await allowances.settle(job.spec, (1.0, 0.0 if job.started_at is None else charged))

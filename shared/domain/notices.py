@@ -75,7 +75,11 @@ class Announcer:
         """Tell the end of a job. None, though somebody is to be told, may mean that its script ran twice: then look."""
         await self.tell(notices)
         if not notices and spec.callback.mailboxes:
-            await self.tell_what_is_left(spec.team, [subject for subject in (spec.id, spec.batch_id) if subject])
+            await self.tell_what_is_left_of(spec)
+
+    async def tell_what_is_left_of(self, spec: JobSpec) -> None:
+        """As ``tell_what_is_left``, of a job and of its batch, which may have ended with it."""
+        await self.tell_what_is_left(spec.team, [subject for subject in (spec.id, spec.batch_id) if subject])
 
     async def tell_what_is_left(self, team: str, subjects: Sequence[str]) -> None:
         """Publish those notices of these subjects that nobody has published yet. Raises as ``tell``."""

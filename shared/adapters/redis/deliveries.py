@@ -132,19 +132,12 @@ class RedisDeliveries:
 
     async def forget(self, most: int) -> int:
         """Take deliveries that are kept no more out of the listings."""
-        forgotten, teams = 0, await self._teams.names()
-        while teams and forgotten < most:
-            swept = await self._teams.of_each(teams, self._sweeping)
-            forgotten += sum(swept)
-            teams = [team for team, count in zip(teams, swept, strict=True) if count == _AT_ONCE]
-        return forgotten
+        return await self._teams.forget(
+            lambda team: (of_team(team).deliveries, of_team(team).expiring_deliveries), most
+        )
 
     def _looking(self, team: str, before: float, limit: int) -> ScriptCall:
         return ScriptCall(scripts.OVERDUE_DELIVERIES, [of_team(team).unpublished_deliveries], [repr(before), limit])
-
-    def _sweeping(self, team: str) -> ScriptCall:
-        keys = of_team(team)
-        return ScriptCall(scripts.FORGET_JOBS, [keys.deliveries, keys.expiring_deliveries], [_AT_ONCE])
 
     async def _unpublished(self, team: str, ids: Sequence[str]) -> list[Delivery]:
         """Read those of them whose message is still missing; what is kept no more leaves the index."""

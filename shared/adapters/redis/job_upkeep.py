@@ -63,12 +63,7 @@ class RedisJobUpkeep:
 
     async def forget(self, most: int) -> int:
         """Take jobs whose retention is over out of the listings."""
-        forgotten, teams = 0, await self._teams.names()
-        while teams and forgotten < most:
-            swept = await self._teams.of_each(teams, self._sweeping)
-            forgotten += sum(swept)
-            teams = [team for team, count in zip(teams, swept, strict=True) if count == AT_ONCE]
-        return forgotten
+        return await self._teams.forget(lambda team: (of_team(team).index, of_team(team).expiring), most)
 
     async def pass_over(self, jobs: Sequence[Stranded]) -> None:
         """Send stranded jobs behind the others."""
@@ -87,9 +82,6 @@ class RedisJobUpkeep:
     def _looking(self, team: str, earliest: float | str, latest: float, passed_over: int, limit: int) -> ScriptCall:
         arguments = (earliest, latest, passed_over, limit)
         return ScriptCall(scripts.IDS_BY_DEADLINE, [of_team(team).deadlines], arguments)
-
-    def _sweeping(self, team: str) -> ScriptCall:
-        return ScriptCall(scripts.FORGET_JOBS, [of_team(team).index, of_team(team).expiring], (AT_ONCE,))
 
     async def _ids(self, team: str, earliest: float | str, latest: float, passed_over: int, limit: int) -> list[str]:
         ids = await self._server.run(self._looking(team, earliest, latest, passed_over, limit))

@@ -3,13 +3,20 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from shared.adapters.redis import scripts
 from shared.adapters.redis.keys import TEAMS
 from shared.adapters.redis.round_trips import RoundTrips, ScriptCall
 
 TEAMS_AT_ONCE: Final = 200
 """Teams that travel in one round trip."""
 
+FORGOTTEN_AT_ONCE: Final = 200
+"""What one script takes out of a listing, so that it stays short."""
+
 Call = Callable[[str], ScriptCall]
+Listing = Callable[[str], tuple[str, str]]
+"""Gives the keys of a team's listing, and of what in it expires."""
+
 BoundedCall = Callable[[str, int], ScriptCall]
 """Gives a script that looks for something of a team, and gives at most so many."""
 
@@ -43,3 +50,16 @@ class Teams:
         teams = (await self.with_any(looking))[:limit]
         found = await self.of_each(teams, lambda team: looking(team, limit // len(teams)))
         return [(team, some) for team, some in zip(teams, found, strict=True) if some]
+
+    async def forget(self, listing: Listing, most: int) -> int:
+        """Take what is kept no more out of every team's listing, until ``most`` are out; give how many those were."""
+
+        def forgetting(team: str) -> ScriptCall:
+            return ScriptCall(scripts.FORGET_JOBS, listing(team), (FORGOTTEN_AT_ONCE,))
+
+        forgotten, teams = 0, await self.names()
+        while teams and forgotten < most:
+            taken = await self.of_each(teams, forgetting)
+            forgotten += sum(taken)
+            teams = [team for team, count in zip(teams, taken, strict=True) if count == FORGOTTEN_AT_ONCE]
+        return forgotten
