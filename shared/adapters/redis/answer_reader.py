@@ -55,9 +55,9 @@ class PieceReader:
             self._has_news.clear()
             await self._has_news.wait()
 
-    def hear(self, message: bytes) -> None:
-        """Hear a message of a writer."""
-        if self._is_over:
+    def hear(self, message: bytes | None) -> None:
+        """Hear a message of a writer; None: what it said meanwhile may be lost, which its next message tells."""
+        if self._is_over or message is None:
             return
         heard = Pieces.decode(message)
         if self._writer is None:

@@ -35,7 +35,7 @@ class RedisAnswerStreams:
         self._process = new_id("process", clock.now())
         self._numbers = count()
         self._knows_receivers = not isinstance(client, RedisCluster)  # a node of a cluster counts only its own
-        self._channels = Channels(client, clock, emit)
+        self._channels = Channels(client, "answer channels", clock, emit)
         self._publisher = Publisher(RoundTrips(client), clock, emit)
         self._looking = EnduringTask("answer streams", self._keep_looking, clock, emit)
         self._writers: dict[str, PieceWriter] = {}
@@ -84,7 +84,9 @@ class RedisAnswerStreams:
         self._publisher.start()
         self._looking.start()
 
-    def _on_credit(self, message: bytes) -> None:
+    def _on_credit(self, message: bytes | None) -> None:
+        if message is None:
+            return
         credit = Credit.decode(message)
         writer = self._writers.get(credit.writer)
         if writer is not None:
@@ -93,7 +95,6 @@ class RedisAnswerStreams:
     async def _keep_looking(self) -> None:
         while True:
             await self._clock.sleep(self._patience.look_s)
-            self._channels.ping()
             for writer in tuple(self._writers.values()):
                 writer.look()
             for reader in tuple(self._readers):

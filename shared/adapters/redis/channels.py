@@ -15,13 +15,17 @@ from shared.domain.enduring_task import EnduringTask
 from shared.domain.errors import StoreUnavailable
 from shared.domain.events import Emit
 
-Hear = Callable[[bytes], None]
+Hear = Callable[[bytes | None], None]
+"""Gets each message; and None each time the subscription has begun: what was published before may have been missed."""
 
 SUBSCRIBE_DEADLINE_S: Final = 2.0
 """Seconds until a subscription must be confirmed."""
 
 SILENCE_S: Final = 8.0
 """Seconds without a word from the server, not even an answer to a ping, after which the connection is made anew."""
+
+PINGS_PER_SILENCE: Final = 4
+"""Times that the server is asked for a word while that lasts."""
 
 RECONNECT_S: Final = 0.25
 """Seconds between attempts to connect."""
@@ -36,15 +40,18 @@ class Channels:
     redis-py's own ``PubSub`` reconnects in whichever task notices the loss first, so it is not for many at once.
     """
 
-    def __init__(self, client: Client, clock: Clock, emit: Emit) -> None:
-        """``client``: as ``connection.connect`` gives it; the connection is like its own, and not one of its pool."""
+    def __init__(self, client: Client, name: str, clock: Clock, emit: Emit) -> None:
+        """``client``: as ``connection.connect`` gives it; the connection is like its own, and not one of its pool.
+
+        ``name`` is shown in events.
+        """
         self._client = client
         self._clock = clock
         self._ears: dict[str, list[Hear]] = {}
         self._unconfirmed: dict[str, list[asyncio.Future[None]]] = {}
         self._orders: asyncio.Queue[tuple[str, str]] | None = None
         self._is_heard = asyncio.Event()
-        self._task = EnduringTask("answer channels", self._run, clock, emit)
+        self._task = EnduringTask(name, self._run, clock, emit)
 
     def start(self) -> None:
         """Begin, on the running event loop; without effect if it has begun."""
@@ -61,7 +68,7 @@ class Channels:
                 await self._is_heard.wait()
 
     def hear_soon(self, channel: str, hear: Hear) -> None:
-        """Subscribe without waiting for the confirmation. ``hear`` gets each message, and must neither wait nor raise."""
+        """Subscribe without waiting for the confirmation. ``hear`` must neither wait nor raise."""
         self._ears.setdefault(channel, []).append(hear)
         self._order("SUBSCRIBE", channel)
 
@@ -87,10 +94,6 @@ class Channels:
             del self._ears[channel]
             self._unconfirmed.pop(channel, None)
             self._order("UNSUBSCRIBE", channel)
-
-    def ping(self) -> None:
-        """Ask the server for a word."""
-        self._order("PING", "")
 
     def _order(self, verb: str, channel: str) -> None:
         if self._orders is not None:  # without a connection the next one begins with all channels
@@ -139,7 +142,7 @@ class Channels:
 
     async def _write(self, line: AbstractConnection, orders: asyncio.Queue[tuple[str, str]]) -> None:
         while True:
-            batch = [await orders.get()]
+            batch = [await _next_of(orders)]
             while not orders.empty() and len(batch) < MOST_AT_ONCE:
                 batch.append(orders.get_nowait())
             for command in _commands(batch):
@@ -151,20 +154,35 @@ class Channels:
             while True:
                 reply = await line.read_response()
                 patience.reschedule(loop.time() + SILENCE_S)
-                if not isinstance(reply, list):
+                if isinstance(reply, list):
+                    self._on_reply(reply)
+                elif reply != b"PONG":  # the answer to a ping while there is no subscription
                     raise ConnectionLost("not a reply to a subscriber")
-                self._on_reply(reply)
 
     def _on_reply(self, reply: Sequence[Any]) -> None:
         match bytes(reply[0]):
             case b"message":
-                for hear in self._ears.get(reply[1].decode(), ()):
-                    hear(reply[2])
+                self._tell(reply[1].decode(), reply[2])
             case b"subscribe":
+                channel = reply[1].decode()
                 self._is_heard.set()
-                for confirmed in self._unconfirmed.pop(reply[1].decode(), ()):
+                for confirmed in self._unconfirmed.pop(channel, ()):
                     if not confirmed.done():
                         confirmed.set_result(None)
+                self._tell(channel, None)
+
+    def _tell(self, channel: str, message: bytes | None) -> None:
+        for hear in self._ears.get(channel, ()):
+            hear(message)
+
+
+async def _next_of(orders: asyncio.Queue[tuple[str, str]]) -> tuple[str, str]:
+    """Give the next order; a ping, if there is none for a while."""
+    try:
+        async with asyncio.timeout(SILENCE_S / PINGS_PER_SILENCE):
+            return await orders.get()
+    except TimeoutError:
+        return ("PING", "")
 
 
 def _commands(orders: Sequence[tuple[str, str]]) -> list[list[str]]:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from shared.adapters.redis import job_watch
+from shared.adapters.redis import channels
 from shared.adapters.redis.connection import Client
 from shared.adapters.redis.job_store import RedisJobStore
 from shared.adapters.redis.job_watch import RedisJobWatch
@@ -207,7 +207,7 @@ async def test_a_watch_goes_on_after_the_restart_of_the_server(
 async def test_a_watch_notices_a_server_that_fell_silent(
     mortal_client: Redis, mortal_server: StoreServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_watch, "SILENCE_S", 0.1)
+    monkeypatch.setattr(channels, "SILENCE_S", 0.1)
     watch = RedisJobWatch(mortal_client, SystemClock(), list[Event]().append)
     with watch.watching(TEAM, "job_1") as bell:
         await rings(bell)
@@ -222,7 +222,7 @@ async def test_a_watch_notices_a_server_that_fell_silent(
 async def test_a_watch_that_hears_nothing_is_no_lost_one(
     watch: RedisJobWatch, store: JobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_watch, "SILENCE_S", 0.02)
+    monkeypatch.setattr(channels, "SILENCE_S", 0.02)
     spec = await queued(store)
     with watch.watching(TEAM, spec.id) as bell:
         await rings(bell)
