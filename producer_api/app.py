@@ -28,8 +28,8 @@ from producer_api.endpoints import (
     schedule,
     webhooks,
 )
-from producer_api.event_streams import OpenStreams
 from producer_api.lane_survey import LaneSurvey
+from producer_api.open_streams import OpenStreams
 from producer_api.outlooks import Outlooks
 from producer_api.parts import ApiParts
 from producer_api.request_ids import RequestIds

@@ -17,8 +17,8 @@ from starlette.types import Receive, Scope, Send
 
 from producer_api.error_responses import error_object
 from producer_api.event_stream import EventStream
-from producer_api.event_streams import OpenStreams
 from producer_api.job_failures import broken_off, failure_of, goes_on, unreadable
+from producer_api.open_streams import OpenStreams
 from producer_api.presence import Overtaken, unless, while_present
 from producer_api.waiting import Waiting, WaitingCall
 from shared.domain.answer_streams import AnswerReader, AnswerStreams

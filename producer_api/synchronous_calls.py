@@ -11,8 +11,8 @@ from producer_api.body import JSON_TYPES, read_body, require_content_type
 from producer_api.call_wishes import CallWish
 from producer_api.drafts import Arrival
 from producer_api.endpoints.answers import json_response
-from producer_api.event_streams import OpenStreams
 from producer_api.job_failures import failure_of
+from producer_api.open_streams import OpenStreams
 from producer_api.parts import ApiParts
 from producer_api.presence import while_present
 from producer_api.streamed_answer import StreamedAnswer

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Request, Response
 
 from producer_api.absent_jobs import AbsentJobs
 from producer_api.authentication import Authentication
-from producer_api.event_streams import HEARTBEAT, HEARTBEAT_S, EventStream, OpenStreams, event, opening
+from producer_api.event_source import HEARTBEAT, HEARTBEAT_S, EventSource, event, opening
+from producer_api.open_streams import OpenStreams
 from producer_api.parts import ApiParts
 from producer_api.schemas import ERRORS
 from shared.domain.errors import InvalidInput, StoreUnavailable
@@ -59,7 +60,7 @@ def router(parts: ApiParts, authentication: Authentication, streams: OpenStreams
             raise absent.error(job_id)
         if seen.job.status.is_final and not seen.changes_after(last_us):
             return Response(status_code=204)
-        return EventStream(_events(parts.watch, streams, principal.team, job_id, last_us))
+        return EventSource(_events(parts.watch, streams, principal.team, job_id, last_us))
 
     return routes
 

@@ -1,8 +1,7 @@
-"""Server-sent events: how they are written, and the streams that are open."""
+"""Server-sent events for who comes again: each has an id and a name, as an ``EventSource`` reads them."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import Any, Final
 
 import orjson
@@ -31,7 +30,7 @@ def opening() -> bytes:
     return b"retry: %d\n\n" % RECONNECT_MS
 
 
-class EventStream(StreamingResponse):
+class EventSource(StreamingResponse):
     """A stream as an answer. When its client is gone, what makes the events is closed at once."""
 
     media_type = "text/event-stream"
@@ -45,32 +44,3 @@ class EventStream(StreamingResponse):
         """Send the events as they come."""
         async with aclosing(self._events):
             await super().stream_response(send)
-
-
-class OpenStreams:
-    """The streams that are open: when the server is to stop they end.
-
-    Who followed a job comes again by himself; who read an answer is told that its job goes on.
-    """
-
-    def __init__(self) -> None:
-        """None is open yet."""
-        self._bells: set[asyncio.Event] = set()
-        self.is_ending = False
-
-    def end(self) -> None:
-        """Have every stream end."""
-        self.is_ending = True
-        for bell in self._bells:
-            bell.set()
-
-    @contextmanager
-    def opened(self, bell: asyncio.Event) -> Iterator[None]:
-        """Ring ``bell`` when the streams are to end, for as long as the block lasts; at once if they are already."""
-        self._bells.add(bell)
-        if self.is_ending:
-            bell.set()
-        try:
-            yield
-        finally:
-            self._bells.discard(bell)
