@@ -20,6 +20,7 @@ from shared.domain.door import Door, Parcel, check_reply_to
 from shared.domain.enduring_task import EnduringTask
 from shared.domain.errors import ForebayError, InvalidInput, TooManyRequests, Unavailable, Unroutable
 from shared.domain.events import ArrivalCrashed, SubmissionBuried
+from shared.domain.hands import Hands
 from shared.domain.ids import new_id
 from shared.domain.job import Job
 from shared.domain.tenants import Scope
@@ -51,8 +52,7 @@ class AmqpSubmissions:
         self._admission = admission
         self._authentication = Authentication(parts.keyring)
         self._parts = parts
-        self._hands = asyncio.Semaphore(MOST_AT_ONCE)
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._hands = Hands(MOST_AT_ONCE)
         self._intake = EnduringTask("amqp-submissions", self._take_in, parts.clock, parts.emit)
 
     def start(self) -> None:
@@ -63,24 +63,11 @@ class AmqpSubmissions:
         """Take nothing more, let what is under way end, and give the rest back."""
         await self._intake.stop()
         await self._door.close()
-        if self._under_way:
-            _, unfinished = await asyncio.wait(self._under_way, timeout=DRAIN_S)
-            for carrying in unfinished:
-                carrying.cancel()
-            await asyncio.gather(*unfinished, return_exceptions=True)
+        await self._hands.drain(DRAIN_S)
 
     async def _take_in(self) -> None:
         await self._open()
-        while True:
-            await self._hands.acquire()
-            try:
-                parcel = await self._door.take()
-            except BaseException:
-                self._hands.release()
-                raise
-            carrying = asyncio.create_task(self._carry(parcel))
-            self._under_way.add(carrying)
-            carrying.add_done_callback(self._put_down)
+        await self._hands.carry_each(self._door.take, self._carry)
 
     async def _open(self) -> None:
         while True:
@@ -88,10 +75,6 @@ class AmqpSubmissions:
                 return await self._door.open()
             except Unavailable:
                 await self._parts.clock.sleep(AFTER_TROUBLE_S)
-
-    def _put_down(self, carrying: asyncio.Task[None]) -> None:
-        self._under_way.discard(carrying)
-        self._hands.release()
 
     async def _carry(self, parcel: Parcel) -> None:
         try:

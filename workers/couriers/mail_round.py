@@ -7,6 +7,7 @@ from typing import Final
 from shared.domain.clock import Clock
 from shared.domain.errors import Unavailable
 from shared.domain.events import ArrivalCrashed, Emit
+from shared.domain.hands import Hands
 from shared.domain.lanes import DEFAULT_WEIGHTS, Mailbox
 from shared.domain.work_queue import Delivery, WorkQueue
 
@@ -29,28 +30,16 @@ class MailRound:
         self._handle = handle
         self._clock = clock
         self._emit = emit
-        self._hands = asyncio.Semaphore(HANDS)
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._hands = Hands(HANDS)
 
     async def run(self) -> None:
         """Take and handle until cancelled; see ``drain``."""
-        while True:
-            await self._hands.acquire()
-            delivery = await self._intake.take()
-            carrying = asyncio.create_task(self._carry(delivery))
-            self._under_way.add(carrying)
-            carrying.add_done_callback(self._put_down)
+        await self._hands.carry_each(self._intake.take, self._carry)
 
     async def drain(self, grace_s: float) -> int:
         """Stop taking; wait for what is under way, ``grace_s`` seconds; give the rest back and tell how many that were."""
         await self._intake.close()
-        if not self._under_way:
-            return 0
-        _, unfinished = await asyncio.wait(self._under_way, timeout=grace_s)
-        for carrying in unfinished:
-            carrying.cancel()
-        await asyncio.gather(*unfinished, return_exceptions=True)
-        return len(unfinished)
+        return await self._hands.drain(grace_s)
 
     async def _carry(self, delivery: Delivery) -> None:
         try:
@@ -69,7 +58,3 @@ class MailRound:
             await self._clock.sleep(AFTER_TROUBLE_S)
         finally:
             await delivery.give_back()
-
-    def _put_down(self, carrying: asyncio.Task[None]) -> None:
-        self._under_way.discard(carrying)
-        self._hands.release()
