@@ -188,6 +188,7 @@ class Admission:
         except (Unavailable, Unroutable) as error:
             await self._withdraw(draft)
             return _not_accepted(error)
+        self._backlog.arrived(job.spec)
         return job
 
     async def _withdraw(self, draft: Draft) -> None:

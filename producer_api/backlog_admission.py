@@ -32,6 +32,7 @@ class BacklogAdmission:
         self._outlooks = outlooks
         self._estimator = TokenEstimator()
         self._awaited: dict[str, QueueName] = {}
+        self._on_the_way: dict[str, QueueName] = {}
         self._coming: Counter[tuple[str, QueueName]] = Counter()
         self._backlogs: OrderedDict[tuple[str, QueueName], tuple[int, float]] = OrderedDict()
 
@@ -39,7 +40,7 @@ class BacklogAdmission:
         """Give each draft with the moment its job is expected to start at, or why there is no room for it.
 
         A job that was accepted before, by its idempotency key, is not refused. Those that are let in count as if they
-        waited already, until ``queue_of`` or ``forget``. Raises ``StoreUnavailable``.
+        waited already, until they do (``arrived``) or do not come (``forget``). Raises ``StoreUnavailable``.
         """
         lanes = {draft.spec.lane for draft in drafts if draft.outcome is None}
         await asyncio.gather(*map(self._outlooks.of, lanes))
@@ -50,36 +51,47 @@ class BacklogAdmission:
         queue = self._with_its_share(spec, spec.queue(starts_at, self._parts.windows), accepted.backlog)
         if accepted.backlog:
             self._remember(spec.team, queue, accepted.backlog)
-        self._no_longer_awaited(spec)
+        counted_in = self._no_longer_awaited(spec)
+        if counted_in is not None:
+            self._on_the_way[spec.id] = counted_in
         return queue
+
+    def arrived(self, spec: JobSpec) -> None:
+        """Note that the message of a recorded job is in its queue."""
+        queue = self._on_the_way.pop(spec.id, None)
+        if queue is not None:
+            self._outlooks.arrived(queue.lane, queue.job_class, spec.team)
 
     def forget(self, drafts: Sequence[Draft | TooManyRequests]) -> None:
         """Count those of the judged drafts no more that did not come, after all."""
-        for draft in drafts:
-            queue = self._no_longer_awaited(draft.spec) if isinstance(draft, Draft) else None
-            if isinstance(draft, Draft) and queue is not None:
-                self._outlooks.left(queue.lane, queue.job_class, draft.spec.team)
+        for spec in (draft.spec for draft in drafts if isinstance(draft, Draft)):
+            queue = self._no_longer_awaited(spec) or self._on_the_way.pop(spec.id, None)
+            if queue is not None:
+                self._outlooks.left(queue.lane, queue.job_class, spec.team)
 
     async def _judge(self, draft: Draft) -> Draft | TooManyRequests:
         spec, now = draft.spec, self._parts.clock.now()
         outlook = self._outlooks.known(spec.lane)
-        if outlook is None:
-            return draft
         queue = self._likely_queue(spec, spec.starts_at(now))
-        self._expect_tokens(draft, outlook)
-        # Where only a part of the lane would do, its pace is not that of the lane.
-        deadline = spec.deadline if spec.routing.region is None else None
-        verdict = judge(outlook, self._parts.backlog, queue.job_class, deadline)
-        if not isinstance(verdict, Room) and not await self._was_accepted_before(draft):
-            return self._refusal(spec, outlook, verdict)
+        expected = None
+        if outlook is not None:
+            self._expect_tokens(draft, outlook)
+            # Where only a part of the lane would do, its pace is not that of the lane.
+            deadline = spec.deadline if spec.routing.region is None else None
+            verdict = judge(outlook, self._parts.backlog, queue.job_class, deadline)
+            if not isinstance(verdict, Room) and not await self._was_accepted_before(draft):
+                return self._refusal(spec, outlook, verdict)
+            expected = verdict.projection
         if spec.run_at is None:
-            self._outlooks.joined(spec.lane, queue.job_class, spec.team)
-            self._awaited[spec.id] = queue
-            self._coming[_shared_by(spec.team, queue)] += 1
-        expected = verdict.projection
+            self._await(spec, queue)
         if expected is None or spec.routing.region is not None:
             return draft
         return draft.expected_at(max(spec.starts_at(now), expected.starts_at))
+
+    def _await(self, spec: JobSpec, queue: QueueName) -> None:
+        self._outlooks.joined(spec.lane, queue.job_class, spec.team)
+        self._awaited[spec.id] = queue
+        self._coming[_shared_by(spec.team, queue)] += 1
 
     def _no_longer_awaited(self, spec: JobSpec) -> QueueName | None:
         queue = self._awaited.pop(spec.id, None)

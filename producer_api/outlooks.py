@@ -32,16 +32,17 @@ NEWS: Final = 0.05
 
 @dataclass(slots=True)
 class _Known:
-    """seen, outlook: of the last look; the outlook with what joined since. joined: since the look under way began.
+    """seen, outlook: of the last look; the outlook with what joined since.
 
-    newcomers: what joined since the last look began, by class and team; coming: the same of the look under way.
+    on_the_way: what joined and is not in its queue yet, by class and team; a look cannot see it.
+    newcomers: what the last look did not see, by class and team; coming: the same of the look under way.
     """
 
     seen: LaneSight | None = None
     outlook: LaneOutlook | None = None
     looked_at: float = float("-inf")
     looking: asyncio.Task[None] | None = None
-    joined: Counter[JobClass] = field(default_factory=Counter)
+    on_the_way: Counter[tuple[JobClass, str]] = field(default_factory=Counter)
     newcomers: Counter[tuple[JobClass, str]] = field(default_factory=Counter)
     coming: Counter[tuple[JobClass, str]] = field(default_factory=Counter)
     tokens_per_job: float = 0.0
@@ -84,14 +85,23 @@ class Outlooks:
         seen = known.seen.jobs_in(classes) if known.seen else 0
         return max(0, seen - team_has) + sum(news.values()) - news.get(team, 0)
 
+    def joined(self, lane: str, job_class: JobClass, team: str) -> None:
+        """Note that a job of a team goes to a class of a lane; ``arrived`` or ``left`` says what became of it."""
+        known = self._known[lane]
+        for counter in (known.on_the_way, known.newcomers, known.coming):
+            counter[job_class, team] += 1
+        if known.outlook is not None:
+            known.outlook = known.outlook.joined_by(job_class)
+
+    def arrived(self, lane: str, job_class: JobClass, team: str) -> None:
+        """Note that a job which was said to join is in its queue: the next look sees it."""
+        _take_one(self._known[lane].on_the_way, (job_class, team))
+
     def left(self, lane: str, job_class: JobClass, team: str) -> None:
         """Note that a job which was said to join did not."""
         known = self._known[lane]
-        for counter in (known.newcomers, known.coming):
-            if counter[job_class, team] > 0:
-                counter[job_class, team] -= 1
-        if known.joined[job_class] > 0:
-            known.joined[job_class] -= 1
+        for counter in (known.on_the_way, known.newcomers, known.coming):
+            _take_one(counter, (job_class, team))
         if known.outlook is not None:
             known.outlook = known.outlook.joined_by(job_class, -1)
 
@@ -112,16 +122,6 @@ class Outlooks:
         assert known.seen is not None
         return known.seen
 
-    def joined(self, lane: str, job_class: JobClass, team: str) -> None:
-        """Note that a job of a team goes to a class of a lane."""
-        known = self._known[lane]
-        known.newcomers[job_class, team] += 1
-        known.coming[job_class, team] += 1
-        if known.looking is not None:
-            known.joined[job_class] += 1
-        if known.outlook is not None:
-            known.outlook = known.outlook.joined_by(job_class)
-
     def expect_tokens(self, lane: str, tokens: float) -> None:
         """Note how many tokens a job of the lane is expected to take."""
         known = self._known[lane]
@@ -138,8 +138,7 @@ class Outlooks:
 
     def _begin_to_look(self, known: _Known, lane: Lane) -> asyncio.Task[None]:
         known.looked_at = self._clock.monotonic()
-        known.joined.clear()
-        known.coming = Counter()
+        known.coming = Counter(known.on_the_way)
         known.looking = looking = asyncio.create_task(self._look(known, lane))
         looking.add_done_callback(lambda look: self._looked(known, look))
         return looking
@@ -147,7 +146,7 @@ class Outlooks:
     async def _look(self, known: _Known, lane: Lane) -> None:
         seen = replace(await self._survey.look(lane), tokens_per_job=known.tokens_per_job)
         outlook = self._survey.outlook(seen)
-        for job_class, jobs in known.joined.items():
+        for (job_class, _), jobs in known.coming.items():
             outlook = outlook.joined_by(job_class, jobs)
         known.seen, known.outlook, known.newcomers = seen, outlook, Counter(known.coming)
 
@@ -158,3 +157,10 @@ class Outlooks:
         error = look.exception()
         if error is not None and not isinstance(error, Unavailable):  # who cannot see now looks again in a second
             self._emit(BackgroundTaskDied("lane-outlook", type(error).__name__))
+
+
+def _take_one(counter: Counter[tuple[JobClass, str]], key: tuple[JobClass, str]) -> None:
+    if counter[key] > 1:
+        counter[key] -= 1
+    else:
+        del counter[key]

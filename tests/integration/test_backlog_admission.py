@@ -1,15 +1,20 @@
 """Whether there is room for a job, and when it will have its turn; over HTTP, on real parts."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import orjson
 import pytest
+from redis.asyncio import Redis
 
+from shared.adapters.redis.connection import connect
+from shared.adapters.redis.rate_limits import RedisRateLimits
 from shared.domain.backlog import BacklogPolicy
 from shared.domain.catalog import Catalog, Lane
 from shared.domain.lanes import CLASSES, QueueName
+from shared.domain.limit_state import LimitState
 from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment
 from shared.wire import envelope
 from shared.wire.moments import parse_moment
@@ -73,6 +78,37 @@ async def test_the_estimate_goes_with_the_class_and_the_share_of_the_team(valkey
         assert starts_in(api, interactive.json) < 5
         assert starts_in(api, quiet.json) == pytest.approx(100, abs=15)
         assert starts_in(api, noisy.json) == pytest.approx(200, abs=15)
+
+
+class SlowLimits(RedisRateLimits):
+    """The real limits, seen only when the test lets it."""
+
+    def __init__(self, redis: Redis) -> None:
+        super().__init__(redis)
+        self.let = asyncio.Event()
+
+    async def look(self, lane: str, deployments: tuple[Deployment, ...]) -> tuple[LimitState, ...]:
+        await self.let.wait()
+        return await super().look(lane, deployments)
+
+
+async def test_what_came_before_the_lane_could_be_seen_is_counted_all_the_same(valkey_url: str) -> None:
+    client = connect(valkey_url)
+    assert isinstance(client, Redis)
+    limits = SlowLimits(client)
+    policy = BacklogPolicy(surplus_after=10_000, largest_after=10_000)
+    async with running_api(valkey_url, catalog=lanes(ONE_A_SECOND), limits=limits, backlog=policy) as api:
+        unknown = await submit(api)
+        assert (unknown.status, unknown.json["estimated_start_at"]) == (202, None)
+        await fill(api, 200)
+        limits.let.set()
+
+        async def told() -> float | None:
+            job = (await submit(api)).json
+            return starts_in(api, job) if job["estimated_start_at"] else None
+
+        assert await eventually(told) == pytest.approx(200, abs=20)
+    await client.aclose()
 
 
 async def test_the_estimate_is_shown_until_the_job_has_started(api: Api) -> None:

@@ -59,6 +59,12 @@ class Rig:
         projection = outlook and outlook.projection(BULK)
         return projection.jobs_ahead if projection else None
 
+    def send(self, team: str, jobs: int = 1) -> None:
+        """Send bulk jobs; they are in their queue at once."""
+        for _ in range(jobs):
+            self.outlooks.joined("m", BULK, team)
+            self.outlooks.arrived("m", BULK, team)
+
     async def looked(self) -> None:
         """Let a look under way come to its end."""
         looking = self.outlooks._known["m"].looking
@@ -108,13 +114,13 @@ async def test_a_lane_is_looked_at_once_a_second_at_most_and_only_if_somebody_as
 
 async def test_jobs_sent_from_here_count_at_once_and_those_sent_during_a_look_after_it_too(rig: Rig) -> None:
     await rig.ahead()
-    rig.outlooks.joined("m", BULK, "team")
+    rig.send("team")
     assert await rig.ahead() == 11
     rig.clock.seconds += FRESH_S
     rig.servers.answer.clear()
     await rig.ahead()
     await asyncio.sleep(0)  # the look begins
-    rig.outlooks.joined("m", BULK, "team")
+    rig.send("team")
     assert await rig.ahead() == 12
     rig.servers.waiting = 40
     rig.servers.answer.set()
@@ -201,8 +207,7 @@ async def test_the_others_jobs_are_those_that_were_seen_and_that_joined_since_wi
 
 async def test_what_joined_before_the_last_look_is_counted_by_the_look_alone(rig: Rig) -> None:
     await rig.ahead()
-    for _ in range(50):
-        rig.outlooks.joined("m", BULK, "noisy")
+    rig.send("noisy", 50)
     rig.servers.waiting = 60
     rig.clock.seconds += FRESH_S
     await rig.ahead()
@@ -216,3 +221,26 @@ async def test_who_did_not_come_after_all_is_not_counted(rig: Rig) -> None:
     rig.outlooks.left("m", BULK, "team")
     assert await rig.ahead() == 10
     assert rig.outlooks.others_than("other", 0, "m", BULK) == 10
+
+
+async def test_what_is_on_its_way_to_its_queue_is_counted_beside_what_a_look_sees(rig: Rig) -> None:
+    await rig.ahead()
+    for _ in range(3):
+        rig.outlooks.joined("m", BULK, "team")
+    rig.outlooks.arrived("m", BULK, "team")
+    rig.outlooks.left("m", BULK, "team")
+    rig.servers.waiting = 11
+    rig.clock.seconds += FRESH_S
+    await rig.ahead()
+    await rig.looked()
+    assert await rig.ahead() == 12
+    assert rig.outlooks.others_than("other", 0, "m", BULK) == 12
+
+
+async def test_what_came_before_the_first_look_was_done_is_counted(rig: Rig) -> None:
+    rig.servers.answer.clear()
+    assert await rig.ahead() is None, "the servers take longer than a submission waits"
+    rig.send("team", 5)
+    rig.servers.answer.set()
+    await rig.looked()
+    assert await rig.ahead() == 15
