@@ -55,7 +55,7 @@ async def test_a_webhook_that_waits_for_its_next_attempt_comes_back_at_its_time(
     await queue.publish(WEBHOOKS, Message(b"later", "job_1"), delay_s=1)
     await queue.publish(WEBHOOKS, Message(b"now", "job_1"))
     assert [delivery.message.body for delivery in await take_all(intake, 2)] == [b"now", b"later"]
-    assert 1 <= clock.monotonic() - began < 3
+    assert 1 <= clock.monotonic() - began < 10
 
 
 async def test_what_is_given_back_to_a_mailbox_comes_again(queue: WorkQueue) -> None:

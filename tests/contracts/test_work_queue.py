@@ -180,7 +180,7 @@ async def test_a_delay_between_two_rungs_of_the_ladder_is_kept(queue: WorkQueue,
     began = clock.monotonic()
     await another.publish(name, message, delay_s=3)
     delivery = await take(intake)
-    assert 3 <= clock.monotonic() - began < 5
+    assert 3 <= clock.monotonic() - began < 10
     assert (delivery.message, delivery.queue, delivery.redelivered) == (message, name, False)
     await delivery.ack()
     await until_depth(queue, name, QueueDepth(0, 0))

@@ -99,18 +99,18 @@ async def test_an_ordinary_key_makes_no_keys(api: Api) -> None:
     assert (await api.get("/v1/keys", ADMIN_KEY)).json["data"] == []
 
 
-async def test_a_revoked_key_opens_nothing_within_a_second(api: Api) -> None:
+async def test_a_revoked_key_opens_nothing_after_a_second(api: Api) -> None:
     key, other = await made(api), await made(api)
     assert (await api.get("/v1/jobs", key.key)).status == 200
     loop = asyncio.get_running_loop()
     revoked = KeyObject.model_validate((await api.call("DELETE", f"/v1/keys/{key.id}", ADMIN_KEY)).json)
-    began = loop.time()
+    begin = loop.time()
 
-    async def is_refused() -> bool:
-        return (await api.get("/v1/jobs", key.key)).status == 401
+    async def a_second_is_over() -> bool:
+        return loop.time() >= begin + 1.0
 
-    await eventually(is_refused)
-    assert loop.time() - began < 1.0
+    await eventually(a_second_is_over)
+    assert (await api.get("/v1/jobs", key.key)).status == 401
     assert revoked.revoked_at is not None
     assert (await api.get("/v1/jobs", other.key)).status == 200
 
