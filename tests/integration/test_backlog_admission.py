@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -19,7 +20,7 @@ from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment
 from shared.wire import envelope
 from shared.wire.moments import parse_moment
 from tests.eventually import eventually
-from tests.integration.api_rig import CHAT, OTHER_KEY, SUBMISSION, Answer, Api, running_api
+from tests.integration.api_rig import ADMIN_KEY, CHAT, OTHER_KEY, SUBMISSION, Answer, Api, running_api
 from tests.integration.test_api_jobs import in_the
 
 ONE_A_SECOND = ConfiguredLimits(requests_per_minute=60)
@@ -30,11 +31,18 @@ def lanes(limits: ConfiguredLimits) -> Catalog:
     return Catalog({"gpt-4o-mini": Lane("gpt-4o-mini", (deployment,))})
 
 
+@asynccontextmanager
+async def seeing(valkey_url: str, policy: BacklogPolicy, limits: ConfiguredLimits = ONE_A_SECOND) -> AsyncIterator[Api]:
+    """An API that has looked at its lane, so that no submission goes on without; nobody works, so what is sent stays."""
+    async with running_api(valkey_url, catalog=lanes(limits), backlog=policy) as api:
+        assert (await api.get("/v1/lanes", ADMIN_KEY)).status == 200
+        yield api
+
+
 @pytest.fixture
 async def api(valkey_url: str) -> AsyncIterator[Api]:
-    """A lane that starts one job a second; nobody works on it, so what is sent stays."""
-    policy = BacklogPolicy(surplus_after=10_000, largest_after=10_000)
-    async with running_api(valkey_url, catalog=lanes(ONE_A_SECOND), backlog=policy) as api:
+    """A lane that starts one job a second."""
+    async with seeing(valkey_url, BacklogPolicy(surplus_after=10_000, largest_after=10_000)) as api:
         yield api
 
 
@@ -69,8 +77,7 @@ async def test_a_job_is_told_when_it_is_expected_to_start(api: Api) -> None:
 
 
 async def test_the_estimate_goes_with_the_class_and_the_share_of_the_team(valkey_url: str) -> None:
-    policy = BacklogPolicy(largest_after=100)
-    async with running_api(valkey_url, catalog=lanes(ONE_A_SECOND), backlog=policy) as api:
+    async with seeing(valkey_url, BacklogPolicy(largest_after=100)) as api:
         await fill(api, 200, priority="bulk")
         interactive = await submit(api, priority="interactive")
         quiet = await submit(api, priority="bulk")
@@ -183,7 +190,7 @@ async def test_a_lane_whose_pace_is_not_known_gives_no_estimate_and_refuses_no_d
 @pytest.mark.hazard(37)
 async def test_a_queue_does_not_grow_without_end(valkey_url: str) -> None:
     """Filled, it refuses with the projected finish, until there is room again."""
-    async with running_api(valkey_url, catalog=lanes(ONE_A_SECOND), backlog=BacklogPolicy(max_jobs=50)) as api:
+    async with seeing(valkey_url, BacklogPolicy(max_jobs=50)) as api:
         uploaded = (await api.upload([line(number) for number in range(400)])).json
         assert uploaded["accepted"] == 50
         assert {rejected["error"]["code"] for rejected in uploaded["rejected"]} == {"backlog_full"}
@@ -206,7 +213,7 @@ async def test_a_queue_does_not_grow_without_end(valkey_url: str) -> None:
 
 
 async def test_an_answer_from_the_cache_needs_no_room(valkey_url: str) -> None:
-    async with running_api(valkey_url, catalog=lanes(ONE_A_SECOND), backlog=BacklogPolicy(max_jobs=1)) as api:
+    async with seeing(valkey_url, BacklogPolicy(max_jobs=1)) as api:
         first = await api.job((await api.submit()).json["id"])
         assert (await submit(api)).status == 429
         await api.know_the_answer(first.spec)
@@ -214,7 +221,7 @@ async def test_an_answer_from_the_cache_needs_no_room(valkey_url: str) -> None:
 
 
 async def test_a_job_that_was_accepted_is_given_again_though_there_is_no_room_any_more(valkey_url: str) -> None:
-    async with running_api(valkey_url, catalog=lanes(ONE_A_SECOND), backlog=BacklogPolicy(max_jobs=1)) as api:
+    async with seeing(valkey_url, BacklogPolicy(max_jobs=1)) as api:
         first = await api.submit(idempotency_key="k-1")
         assert (await api.submit(idempotency_key="k-2")).status == 429
         again = await api.submit(idempotency_key="k-1")
@@ -225,7 +232,7 @@ async def test_a_job_that_was_accepted_is_given_again_though_there_is_no_room_an
 
 async def test_tokens_that_are_short_make_the_wait_longer(valkey_url: str) -> None:
     by_tokens = ConfiguredLimits(requests_per_minute=6_000, tokens_per_minute=60_000)
-    async with running_api(valkey_url, catalog=lanes(by_tokens)) as api:
+    async with seeing(valkey_url, BacklogPolicy(), by_tokens) as api:
         request = CHAT | {"max_tokens": 1_000}
         for _ in range(20):
             answer = await submit(api, request=request)
