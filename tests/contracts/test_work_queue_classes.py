@@ -193,10 +193,12 @@ async def test_a_model_without_capacity_fills_nobody_elses_prefetch(
     await publish_all(queue, QueueName(limited, STANDARD), numbered(50))
     held = [await take(limited_intake) for _ in range(4)]  # all it may have, and none of them ever ends
     await publish_all(queue, QueueName(free, STANDARD), numbered(50))
-    came = await take_all(queue.intake(free, DEFAULT_WEIGHTS, 4), 50)
+    free_intake = queue.intake(free, DEFAULT_WEIGHTS, 4)
+    came = await take_all(free_intake, 50)
     assert [delivery.message.job_id for delivery in came] == [message.job_id for message in numbered(50)]
     for delivery in held:
         await delivery.ack()
+    await free_intake.close()  # or it makes the queues again while they are removed
     await transport.clean_up(free)
 
 
