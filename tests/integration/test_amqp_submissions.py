@@ -44,7 +44,9 @@ async def test_a_submission_by_message_makes_the_job_that_one_over_http_makes(de
     assert job.callback is not None
     assert (job.callback.reply_to, job.callback.correlation_id) == (desk.replies.name, "c-1")
     assert job.callback.reply is None
-    await desk.nothing_waits()  # the job is listed before its message is confirmed, the submission acknowledged after it
+    await (
+        desk.nothing_waits()
+    )  # the job is listed before its message is confirmed, the submission acknowledged after it
     [published] = desk.api.queue.published
     carried = envelope.decode(published.message.body)
     assert (carried.request, carried.spec.id, carried.traceparent) == (CHAT, job.id, traceparent)
