@@ -38,7 +38,7 @@ from shared.domain.errors import (
 )
 from shared.domain.events import JobAccepted
 from shared.domain.job import Job, JobStatus
-from shared.domain.job_store import Acceptance, Accepted
+from shared.domain.job_intake import Acceptance, Accepted
 from shared.domain.notices import Announcer, Notice
 from shared.domain.tenants import Scope
 from shared.domain.work_queue import Message

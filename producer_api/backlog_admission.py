@@ -11,7 +11,7 @@ from producer_api.parts import ApiParts
 from shared.domain.backlog import Full, LaneOutlook, Projection, Room, TooLate, judge
 from shared.domain.errors import BacklogFull, DeadlineCannotBeMet, TooManyRequests
 from shared.domain.job import JobSpec
-from shared.domain.job_store import Accepted
+from shared.domain.job_intake import Accepted
 from shared.domain.lanes import QueueName
 from shared.domain.token_estimate import TokenEstimator
 from shared.wire.moments import format_moment

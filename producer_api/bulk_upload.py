@@ -20,8 +20,8 @@ from producer_api.drafts import Arrival
 from producer_api.error_responses import error_object
 from producer_api.parts import ApiParts
 from shared.domain import ids
+from shared.domain.batches import Batch
 from shared.domain.errors import ForebayError, IdempotencyConflict, InvalidInput, StoreUnavailable, Unavailable
-from shared.domain.job_store import Batch
 from shared.domain.notices import Announcer
 from shared.domain.tenants import Principal
 

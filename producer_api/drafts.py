@@ -18,7 +18,7 @@ from shared.domain.clock import Clock
 from shared.domain.errors import InvalidInput, UnknownModel
 from shared.domain.fingerprint import cache_key
 from shared.domain.job import JobSpec, JobStatus, Json, Outcome
-from shared.domain.job_store import IdempotencyKey, NewJob
+from shared.domain.job_intake import IdempotencyKey, NewJob
 from shared.domain.lanes import DeferrableWindow, JobClass
 from shared.domain.public_addresses import AllowedNetworks
 from shared.domain.tenants import Principal

@@ -12,7 +12,7 @@ from typing import Final
 from shared.domain.clock import Clock
 from shared.domain.errors import StoreUnavailable
 from shared.domain.job import JobSpec
-from shared.domain.job_store import JobStore
+from shared.domain.job_intake import JobIntake
 
 LATER_S: Final = 1.0
 """Seconds after which most jobs that somebody waits for were claimed, and there is nothing left to write."""
@@ -21,7 +21,7 @@ LATER_S: Final = 1.0
 class Marks:
     """Marks jobs as queued."""
 
-    def __init__(self, store: JobStore, clock: Clock) -> None:
+    def __init__(self, store: JobIntake, clock: Clock) -> None:
         """``store`` keeps the records."""
         self._store = store
         self._clock = clock

@@ -14,7 +14,8 @@ from shared.domain.clock import Clock
 from shared.domain.door import Door
 from shared.domain.events import Emit
 from shared.domain.files import LargeBodies
-from shared.domain.job_store import DEFAULT_RETENTION_S, JobFeed, JobStore
+from shared.domain.job_feed import JobFeed
+from shared.domain.job_store import DEFAULT_RETENTION_S, JobStore
 from shared.domain.job_watch import JobWatch
 from shared.domain.lane_pauses import LanePauses
 from shared.domain.lanes import DEFAULT_WEIGHTS, DEFERRABLE_WINDOWS, DeferrableWindow, Priority

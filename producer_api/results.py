@@ -10,7 +10,7 @@ from shared.domain.enduring_task import EnduringTask
 from shared.domain.errors import Unavailable
 from shared.domain.events import Emit
 from shared.domain.job import Job
-from shared.domain.job_store import JobFeed
+from shared.domain.job_feed import JobFeed
 
 LOOK_AGAIN_S: Final = 1.0
 """Seconds after which a store that was away is asked again for a job that is waited for."""

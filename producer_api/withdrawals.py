@@ -15,7 +15,7 @@ from shared.domain.enduring_task import EnduringTask
 from shared.domain.errors import StoreUnavailable
 from shared.domain.events import Emit
 from shared.domain.job import JobSpec
-from shared.domain.job_store import JobStore
+from shared.domain.job_intake import JobIntake
 
 MOST: Final = 50_000
 """Jobs that are remembered; of more the oldest are forgotten."""
@@ -30,7 +30,7 @@ GiveBack = Callable[[Sequence[JobSpec]], Awaitable[None]]
 class Withdrawals:
     """Done in the background, one after the other."""
 
-    def __init__(self, store: JobStore, give_back: GiveBack, clock: Clock, emit: Emit) -> None:
+    def __init__(self, store: JobIntake, give_back: GiveBack, clock: Clock, emit: Emit) -> None:
         """``give_back``: undoes the charges of jobs."""
         self._store = store
         self._give_back = give_back

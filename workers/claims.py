@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 from shared.domain.job import Attempt, JobSpec
-from shared.domain.job_store import Claim, ClaimResult, JobStore, WorkerLeases
+from shared.domain.job_runs import Claim, ClaimResult, JobRuns
+from shared.domain.worker_leases import WorkerLeases
 
 
 class Claims:
     """The claims of one worker."""
 
-    def __init__(self, worker: str, store: JobStore, leases: WorkerLeases) -> None:
+    def __init__(self, worker: str, store: JobRuns, leases: WorkerLeases) -> None:
         """``worker``: the name under which it claims."""
         self._worker = worker
         self._store = store

@@ -17,13 +17,15 @@ from shared.domain.clock import Clock
 from shared.domain.errors import MalformedMessage, StoreUnavailable
 from shared.domain.events import ClaimLost, Emit, JobRetried, MessageBuried
 from shared.domain.job import EXPIRED, LONGEST_WAIT_S, Envelope, JobSpec, JobStatus, Outcome
-from shared.domain.job_store import Claim, ClaimResult, Finish, JobStore, WorkerLeases
+from shared.domain.job_runs import Claim, ClaimResult, Finish
+from shared.domain.job_store import JobStore
 from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow, JobClass
 from shared.domain.notices import Announcer
 from shared.domain.retry import GiveUp
 from shared.domain.retry_budget import RetryBudget
 from shared.domain.routing import RoutingWish
 from shared.domain.work_queue import Delivery, Message, WorkQueue
+from shared.domain.worker_leases import WorkerLeases
 from shared.wire.envelope import decode
 from workers.answer_stream import stream_of
 from workers.claims import Claims

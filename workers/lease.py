@@ -7,7 +7,7 @@ from typing import Final
 from shared.domain.clock import Clock
 from shared.domain.errors import StoreUnavailable
 from shared.domain.events import Emit, ServerBack, ServerLost
-from shared.domain.job_store import WorkerLeases
+from shared.domain.worker_leases import WorkerLeases
 
 LEASE_S: Final = 3.0
 """Seconds a worker counts as alive after its last renewal; its jobs are others' after that."""

@@ -5,7 +5,7 @@ from typing import Final
 
 from shared.domain.events import Emit, MessageBuried
 from shared.domain.job import JobSpec, JobStatus, Outcome
-from shared.domain.job_store import JobStore
+from shared.domain.job_lookup import JobLookup
 from shared.domain.notices import Announcer
 from shared.domain.work_queue import Delivery, Message, WorkQueue
 from workers.settlement import Settlement
@@ -18,7 +18,7 @@ PASSED_ON: Final = "passed-on"
 class Leftovers:
     """Does what whoever stored a result does after it. All of it may be done twice."""
 
-    store: JobStore
+    store: JobLookup
     queue: WorkQueue
     settlement: Settlement
     announcer: Announcer

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from shared.domain.events import JobFinished
 from shared.domain.job import EXPIRED, JobError, JobStatus, Outcome
-from shared.domain.job_store import Claim
+from shared.domain.job_runs import Claim
 from shared.domain.provider_errors import ProviderError, StreamBroken
 from workers.task import Answer, Task
 

@@ -18,7 +18,8 @@ from shared.domain.errors import Unavailable
 from shared.domain.events import Emit, RoleStarted, RoleStopped
 from shared.domain.files import Files
 from shared.domain.job import JobStatus
-from shared.domain.job_store import JobFeed, JobStore, WorkerLeases
+from shared.domain.job_feed import JobFeed
+from shared.domain.job_store import JobStore
 from shared.domain.lane_pauses import LanePauses
 from shared.domain.lanes import DEFAULT_WEIGHTS, DEFERRABLE_WINDOWS, MAILBOXES, DeferrableWindow, Priority
 from shared.domain.notices import Announcer, Outbox
@@ -28,6 +29,7 @@ from shared.domain.routing import ClientKind
 from shared.domain.token_estimate import TokenEstimator
 from shared.domain.turns import Turns
 from shared.domain.work_queue import WorkQueue
+from shared.domain.worker_leases import WorkerLeases
 from workers.call_ends import CallEnds
 from workers.executor import Executor, ExecutorParts
 from workers.lane_runner import LaneRunner

@@ -9,8 +9,8 @@ from producer_api.endpoints.answers import json_response
 from producer_api.parts import ApiParts
 from producer_api.schemas import ERRORS, BatchObject
 from shared.domain import ids
+from shared.domain.batches import Batch, Batches
 from shared.domain.errors import NotFound
-from shared.domain.job_store import Batch, JobStore
 from shared.domain.tenants import Scope
 from shared.wire.batch_object import render_batch
 
@@ -30,7 +30,7 @@ def router(parts: ApiParts, authentication: Authentication) -> APIRouter:
     return routes
 
 
-async def require_batch(store: JobStore, team: str, batch_id: str) -> Batch:
+async def require_batch(store: Batches, team: str, batch_id: str) -> Batch:
     """Give a batch of a team.
 
     Raises:

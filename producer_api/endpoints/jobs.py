@@ -15,7 +15,7 @@ from producer_api.parts import ApiParts
 from producer_api.results import ResultHub
 from producer_api.schemas import ERRORS, EXAMPLE, JobList, JobObject, submission_schema
 from shared.domain.job import Job, JobStatus
-from shared.domain.job_store import JobFilter
+from shared.domain.job_lookup import JobFilter
 from shared.domain.lanes import Priority
 from shared.domain.tenants import Scope
 from shared.wire.job_object import render_job

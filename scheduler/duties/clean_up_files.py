@@ -15,7 +15,7 @@ from shared.domain.clock import Clock
 from shared.domain.files import Files, FoundFile
 from shared.domain.job import Job, JobStatus
 from shared.domain.job_files import REQUESTS, RESULTS, JobFile
-from shared.domain.job_store import JobStore
+from shared.domain.job_lookup import JobLookup
 
 AT_ONCE: Final = 5_000
 """Files of a listing. Each costs a look at the whole day where that is a local folder, and they must fit into memory."""
@@ -41,7 +41,7 @@ class FileShelf:
         wait, or lie among the dead letters.
     """
 
-    records: JobStore
+    records: JobLookup
     files: Files
     kept_s: float
 

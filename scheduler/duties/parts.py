@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from shared.domain.allowances import Allowances
 from shared.domain.clock import Clock
 from shared.domain.events import Emit
-from shared.domain.job_store import JobStore
+from shared.domain.job_intake import JobIntake
 from shared.domain.job_upkeep import JobUpkeep
 from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow
 from shared.domain.notices import Outbox
@@ -17,7 +17,7 @@ from shared.domain.work_queue import WorkQueue
 class DutyParts:
     """The ports. ``windows``: of deferrable work, the shortest first."""
 
-    store: JobStore
+    store: JobIntake
     upkeep: JobUpkeep
     queue: WorkQueue
     outbox: Outbox

@@ -5,7 +5,7 @@ from typing import Final
 from scheduler.duties.parts import DutyParts
 from shared.domain.errors import MalformedMessage, Unroutable
 from shared.domain.events import JobsStayStranded
-from shared.domain.job_store import Stranded
+from shared.domain.job_intake import Stranded
 from shared.domain.work_queue import Message
 from shared.wire.envelope import decode
 

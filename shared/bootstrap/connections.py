@@ -35,7 +35,8 @@ from shared.domain.clock import Clock
 from shared.domain.door import Door
 from shared.domain.events import Emit
 from shared.domain.files import DEFAULT_INLINE_LIMIT, LargeBodies
-from shared.domain.job_store import JobFeed, JobStore, WorkerLeases
+from shared.domain.job_feed import JobFeed
+from shared.domain.job_store import JobStore
 from shared.domain.job_upkeep import JobUpkeep
 from shared.domain.job_watch import JobWatch
 from shared.domain.lane_pauses import LanePauses
@@ -47,6 +48,7 @@ from shared.domain.webhook_deliveries import Deliveries
 from shared.domain.webhook_endpoints import WebhookEndpoints
 from shared.domain.webhook_secrets import WebhookSecrets
 from shared.domain.work_queue import WorkQueue
+from shared.domain.worker_leases import WorkerLeases
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from shared.domain.job import Job, JobStatus
-from shared.domain.job_store import Stranded
+from shared.domain.job_intake import Stranded
 from shared.domain.notices import Notice
 
 LONG_OVERDUE_S: Final = 600.0

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from shared.domain.batches import Batch
 from shared.domain.job import FINAL_STATUSES, Job
-from shared.domain.job_store import Batch
 
 LARGEST_BODY: Final = 256 * 1024
 """Bytes of a body; a response that makes it larger is left out."""

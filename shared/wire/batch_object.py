@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shared.domain.job_store import Batch
+from shared.domain.batches import Batch
 
 
 def render_batch(batch: Batch) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from typing import Any, Final
 import orjson
 from standardwebhooks import Webhook
 
+from shared.domain.batches import Batch
 from shared.domain.job import Job
-from shared.domain.job_store import Batch
 from shared.domain.webhook_secrets import SigningSecret
 from shared.domain.webhooks import LARGEST_BODY, WebhookEvent, end_of_batch
 from shared.wire.batch_object import batch_status, render_batch

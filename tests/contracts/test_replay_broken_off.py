@@ -12,7 +12,9 @@ from shared.domain.clock import SystemClock
 from shared.domain.dead_letters import Selection
 from shared.domain.errors import BrokerUnavailable
 from shared.domain.job import Envelope, JobSpec, JobStatus
-from shared.domain.job_store import ClaimResult, JobStore, NewJob
+from shared.domain.job_intake import NewJob
+from shared.domain.job_runs import ClaimResult
+from shared.domain.job_store import JobStore
 from shared.domain.lanes import DEFAULT_WEIGHTS, DEFERRABLE_WINDOWS, JobClass, QueueName
 from shared.domain.work_queue import Message, QueueDepth, WorkQueue
 from shared.wire.envelope import decode, encode

@@ -14,7 +14,7 @@ from shared.domain.clock import SystemClock
 from shared.domain.events import Event
 from shared.domain.ids import new_id
 from shared.domain.job import Envelope, JobSpec, JobStatus
-from shared.domain.job_store import NewJob
+from shared.domain.job_intake import NewJob
 from shared.domain.lanes import Priority
 from shared.domain.provider_errors import StreamBroken
 from shared.domain.work_queue import Message

@@ -38,7 +38,8 @@ from shared.domain.errors import BrokerUnavailable, StoreUnavailable, Unavailabl
 from shared.domain.events import Event
 from shared.domain.fingerprint import cache_key
 from shared.domain.job import Job, JobSpec, JobStatus, Outcome
-from shared.domain.job_store import Accepted, JobStore, NewJob
+from shared.domain.job_intake import Accepted, NewJob
+from shared.domain.job_store import JobStore
 from shared.domain.lanes import MAILBOXES, QueueName
 from shared.domain.routing import ClientKind, Deployment
 from shared.domain.tenants import DEFAULT_TEAM, Keyrings, Principal, Scope

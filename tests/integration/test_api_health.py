@@ -8,7 +8,7 @@ import pytest
 
 from producer_api.schemas import ModelList
 from producer_api.server import listen
-from shared.domain.job_store import JobFilter
+from shared.domain.job_lookup import JobFilter
 from shared.domain.tenants import DEFAULT_TEAM, AdminKeyring, hash_key
 from tests.integration.api_rig import Api, running_api
 from tests.servers.valkey import PrivateValkey

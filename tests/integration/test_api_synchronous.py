@@ -11,7 +11,7 @@ from producer_api.drafts import Arrival, Draft
 from producer_api.server import SHUTDOWN_GRACE_S
 from shared.domain.errors import FilesUnavailable, StoreUnavailable, Unavailable
 from shared.domain.job import Job, JobSpec, JobStatus
-from shared.domain.job_store import JobFilter
+from shared.domain.job_lookup import JobFilter
 from shared.domain.lanes import Priority
 from tests.eventually import eventually
 from tests.integration.api_rig import ANSWER, CHAT, KEY, TEAM, Api, running_api

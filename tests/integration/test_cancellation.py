@@ -12,7 +12,7 @@ from shared.adapters.streams import names
 from shared.domain.events import JobRetried
 from shared.domain.ids import new_id
 from shared.domain.job import Envelope, JobSpec, JobStatus
-from shared.domain.job_store import NewJob
+from shared.domain.job_intake import NewJob
 from shared.domain.lanes import Priority
 from shared.domain.retry import RetryPolicy
 from shared.domain.routing import ConfiguredLimits

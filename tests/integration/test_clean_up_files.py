@@ -205,6 +205,6 @@ async def test_without_the_file_store_the_duty_says_so(way: Road, duty: CleanUpF
 
 async def test_files_are_cleaned_up_where_there_is_a_file_store(way: Road) -> None:
     parts = duty_parts(way.rig, RedisJobUpkeep(way.api.redis), RedisDeliveries(way.api.redis))
-    shelf = FileShelf(parts.store, way.files, KEPT_S)
+    shelf = FileShelf(way.rig.parts.store, way.files, KEPT_S)
     with_files, without = timetable(parts, shelf), timetable(parts)
     assert {row.name for row in with_files} - {row.name for row in without} == {"clean up files"}

@@ -12,7 +12,7 @@ from shared.domain.clock import SystemClock
 from shared.domain.events import Event
 from shared.domain.ids import new_id
 from shared.domain.job import JobSpec, JobStatus, Outcome
-from shared.domain.job_store import NewJob
+from shared.domain.job_intake import NewJob
 from shared.domain.lanes import MAILBOXES, Priority
 from shared.domain.notices import Announcer
 from shared.wire.config import load

@@ -11,9 +11,10 @@ from shared.adapters.redis.connection import connect
 from shared.adapters.redis.job_store import RedisJobStore
 from shared.adapters.streams.names import DELAYED
 from shared.domain.answer_cache import CacheMode, CachePolicy
+from shared.domain.batches import Batch
 from shared.domain.callbacks import Callback
 from shared.domain.job import Attempt, JobSpec, JobStatus, Outcome
-from shared.domain.job_store import Batch, Claim, Finish
+from shared.domain.job_runs import Claim, Finish
 from shared.domain.lanes import JobClass, Mailbox, Priority, QueueName
 from shared.domain.notices import Announcer
 from shared.domain.retry import RetryPolicy

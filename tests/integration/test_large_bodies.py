@@ -10,7 +10,7 @@ from producer_api.dead_letter_schemas import OpenedDeadLetter
 from shared.adapters.files import whole_jobs
 from shared.domain.errors import StoreUnavailable
 from shared.domain.job import JobSpec, JobStatus, Outcome
-from shared.domain.job_store import Finish
+from shared.domain.job_runs import Finish
 from tests.integration.api_rig import ADMIN_KEY, OTHER_KEY, Answer
 from tests.integration.large_bodies_rig import MIB, PROMPT, TEAM, Road, road
 from workers.stages import request_file

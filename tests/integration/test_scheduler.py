@@ -25,7 +25,7 @@ from shared.domain.errors import StoreUnavailable
 from shared.domain.events import DeadlinesClose, DutyFailed, DutyRan, Event, JobFinished, JobsStayStranded
 from shared.domain.ids import new_id
 from shared.domain.job import Envelope, JobSpec, JobStatus, Outcome
-from shared.domain.job_store import NewJob
+from shared.domain.job_intake import NewJob
 from shared.domain.lanes import Mailbox, Priority
 from shared.domain.retry import RetryPolicy
 from shared.wire.envelope import encode

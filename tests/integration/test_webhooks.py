@@ -10,10 +10,10 @@ import pytest
 from shared.adapters.files.filed_job_store import FiledJobStore
 from shared.adapters.files.object_files import ObjectFiles
 from shared.adapters.redis.deliveries import RedisDeliveries
+from shared.domain.batches import Batch
 from shared.domain.events import EndpointDisabled, MessageBuried, WebhookAttempted
 from shared.domain.files import FileReference, LargeBodies
 from shared.domain.job import Job, JobSpec, JobStatus, Outcome
-from shared.domain.job_store import Batch
 from shared.domain.lanes import Mailbox, Priority
 from shared.domain.notices import Notice
 from shared.domain.webhook_deliveries import Delivery, DeliveryAttempt

@@ -24,7 +24,8 @@ from shared.domain.errors import BrokerUnavailable
 from shared.domain.events import Event
 from shared.domain.ids import new_id
 from shared.domain.job import Job, JobSpec, JobStatus, Outcome
-from shared.domain.job_store import JobStore, NewJob
+from shared.domain.job_intake import NewJob
+from shared.domain.job_store import JobStore
 from shared.domain.lanes import DEFAULT_WEIGHTS, MAILBOXES, Mailbox, Priority, QueueName
 from shared.domain.notices import Announcer
 from shared.domain.public_addresses import AllowedNetworks

@@ -26,7 +26,7 @@ from shared.domain.clock import SystemClock
 from shared.domain.events import Event
 from shared.domain.ids import new_id
 from shared.domain.job import Envelope, Job, JobSpec
-from shared.domain.job_store import NewJob
+from shared.domain.job_intake import NewJob
 from shared.domain.job_upkeep import JobUpkeep
 from shared.domain.lanes import DEFAULT_WEIGHTS, MAILBOXES, Priority
 from shared.domain.notices import Announcer

@@ -1,6 +1,6 @@
 """What there is to tell of."""
 
-from shared.domain.job_store import Batch
+from shared.domain.batches import Batch
 from shared.wire.webhook_events import event_of_batch
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from producer_api.schemas import BatchObject, JobObject
 from shared.domain.answer_cache import CacheMode, CachePolicy, CacheResult
+from shared.domain.batches import Batch
 from shared.domain.callbacks import Callback, ReplyReport, ReplyStatus
 from shared.domain.job import Attempt, Attribution, Job, JobError, JobSpec, JobStatus, Outcome
-from shared.domain.job_store import Batch
 from shared.domain.lanes import Priority
 from shared.domain.usage import Usage
 from shared.wire.batch_object import render_batch

@@ -6,7 +6,7 @@ from typing import Final
 from shared.domain.clock import Clock
 from shared.domain.errors import FilesUnavailable
 from shared.domain.job import Job
-from shared.domain.job_store import JobStore
+from shared.domain.job_lookup import JobLookup
 
 AWAY_S: Final = 5.0
 """Seconds for which a file store that could not be reached is not asked again."""
@@ -18,7 +18,7 @@ READS_AT_ONCE: Final = 8
 class WholeJobReader:
     """Gives jobs as ``GET`` shows them."""
 
-    def __init__(self, records: JobStore, whole: JobStore, clock: Clock) -> None:
+    def __init__(self, records: JobLookup, whole: JobLookup, clock: Clock) -> None:
         """``records``: shows where a response lies, and does not read it. ``whole``: reads it."""
         self._records = records
         self._whole = whole

@@ -10,23 +10,16 @@ from dataclasses import replace
 
 import orjson
 
+from shared.domain.batches import Batch
 from shared.domain.callbacks import ReplyReport
 from shared.domain.errors import FilesUnavailable, StoreUnavailable
 from shared.domain.files import LargeBodies
 from shared.domain.job import Attempt, Job, JobSpec, JobStatus, Outcome
 from shared.domain.job_files import JobFile
-from shared.domain.job_store import (
-    Accepted,
-    Batch,
-    Claim,
-    Finish,
-    IdempotencyKey,
-    JobFilter,
-    JobPage,
-    JobStore,
-    NewJob,
-    Stranded,
-)
+from shared.domain.job_intake import Accepted, IdempotencyKey, NewJob, Stranded
+from shared.domain.job_lookup import JobFilter, JobPage
+from shared.domain.job_runs import Claim, Finish
+from shared.domain.job_store import JobStore
 
 
 class FiledJobStore:

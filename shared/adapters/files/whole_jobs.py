@@ -10,7 +10,8 @@ from shared.adapters.files.filed_job_store import FiledJobStore
 from shared.domain.errors import NotFound
 from shared.domain.files import LargeBodies
 from shared.domain.job import Job, JobError
-from shared.domain.job_store import JobFilter, JobPage, JobStore
+from shared.domain.job_lookup import JobFilter, JobPage
+from shared.domain.job_store import JobStore
 
 LARGEST_PAGE_BYTES: Final = 32 * 1024 * 1024
 """Bytes from files that one page of a listing may bring; a page that would have more is shorter."""

@@ -4,9 +4,9 @@ from shared.adapters.redis import scripts
 from shared.adapters.redis.codec import batch_fields, batch_from
 from shared.adapters.redis.keys import of_team
 from shared.adapters.redis.round_trips import RoundTrips, ScriptCall
+from shared.domain.batches import Batch
 from shared.domain.errors import NotFound
 from shared.domain.job import JobSpec
-from shared.domain.job_store import Batch
 from shared.domain.lanes import DeferrableWindow
 
 

@@ -8,10 +8,10 @@ from typing import Any, Final
 import orjson
 
 from shared.domain.answer_cache import CacheResult
+from shared.domain.batches import Batch
 from shared.domain.callbacks import ReplyReport, ReplyStatus
 from shared.domain.files import FileReference
 from shared.domain.job import Attempt, Job, JobError, JobSpec, JobStatus, Outcome
-from shared.domain.job_store import Batch
 from shared.domain.lanes import Mailbox
 from shared.domain.usage import Usage
 from shared.wire.envelope import decode_spec, encode_spec

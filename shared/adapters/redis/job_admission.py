@@ -11,7 +11,7 @@ from shared.adapters.redis.outbox import notices_from
 from shared.adapters.redis.round_trips import RoundTrips, ScriptCall
 from shared.adapters.redis.teams import Teams
 from shared.domain.job import JobSpec, JobStatus
-from shared.domain.job_store import Acceptance, Accepted, IdempotencyKey, NewJob, Stranded
+from shared.domain.job_intake import Acceptance, Accepted, IdempotencyKey, NewJob, Stranded
 from shared.domain.lanes import QueueName
 
 AT_ONCE: Final = 500

@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from shared.adapters.redis.connection import LIBRARY_ERRORS, Client
 from shared.adapters.redis.keys import FEED
 from shared.domain.job import JobStatus
-from shared.domain.job_store import JobChange
+from shared.domain.job_feed import JobChange
 
 SILENCE_S: Final = 5.0
 """Seconds of silence after which the server is asked whether it is there; after as many more it is taken for lost."""

@@ -8,7 +8,7 @@ from shared.adapters.redis.codec import JOB_FIELDS, job_from
 from shared.adapters.redis.keys import of_team
 from shared.adapters.redis.round_trips import RoundTrips, ScriptCall
 from shared.domain.job import Job, JobStatus
-from shared.domain.job_store import JobFilter, JobPage
+from shared.domain.job_lookup import JobFilter, JobPage
 
 MOST_LOOKED_AT: Final = 5_000
 """Records that one call looks at; then it gives what it has, and where to go on."""

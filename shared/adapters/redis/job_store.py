@@ -28,21 +28,13 @@ from shared.adapters.redis.job_listing import JobListing
 from shared.adapters.redis.keys import FEED, of_team
 from shared.adapters.redis.outbox import notices_from
 from shared.adapters.redis.round_trips import Argument, RoundTrips, ScriptCall
+from shared.domain.batches import Batch
 from shared.domain.callbacks import ReplyReport
 from shared.domain.job import Attempt, Job, JobSpec, JobStatus, Outcome
-from shared.domain.job_store import (
-    DEFAULT_RETENTION_S,
-    Accepted,
-    Batch,
-    Claim,
-    ClaimResult,
-    Finish,
-    IdempotencyKey,
-    JobFilter,
-    JobPage,
-    NewJob,
-    Stranded,
-)
+from shared.domain.job_intake import Accepted, IdempotencyKey, NewJob, Stranded
+from shared.domain.job_lookup import JobFilter, JobPage
+from shared.domain.job_runs import Claim, ClaimResult, Finish
+from shared.domain.job_store import DEFAULT_RETENTION_S
 from shared.domain.lanes import DEFERRABLE_WINDOWS
 
 

@@ -11,7 +11,8 @@ from shared.adapters.redis.outbox import notices_from
 from shared.adapters.redis.round_trips import RoundTrips, ScriptCall
 from shared.adapters.redis.teams import Teams
 from shared.domain.job import EXPIRED, Job
-from shared.domain.job_store import DEFAULT_RETENTION_S, Stranded
+from shared.domain.job_intake import Stranded
+from shared.domain.job_store import DEFAULT_RETENTION_S
 from shared.domain.job_upkeep import LONG_OVERDUE_S, ExpiredJob
 from shared.domain.lanes import DEFERRABLE_WINDOWS
 

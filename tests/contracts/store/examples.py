@@ -6,9 +6,12 @@ from itertools import count
 from typing import Any, Final
 
 from shared.domain.answer_cache import CachePolicy, CacheResult
+from shared.domain.batches import Batch
 from shared.domain.ids import new_id
 from shared.domain.job import Attempt, Attribution, Job, JobError, JobSpec, JobStatus, Outcome
-from shared.domain.job_store import Batch, Claim, ClaimResult, IdempotencyKey, JobStore, NewJob
+from shared.domain.job_intake import IdempotencyKey, NewJob
+from shared.domain.job_runs import Claim, ClaimResult
+from shared.domain.job_store import JobStore
 from shared.domain.lanes import Priority
 from shared.domain.usage import Usage
 

@@ -12,7 +12,8 @@ from shared.adapters.redis.connection import Client
 from shared.adapters.redis.job_feed import RedisJobFeed
 from shared.adapters.redis.job_store import RedisJobStore
 from shared.domain.job import JobStatus
-from shared.domain.job_store import JobChange, JobStore
+from shared.domain.job_feed import JobChange
+from shared.domain.job_store import JobStore
 from tests.contracts.store.examples import ATTEMPT, FAILURE, SUCCESS, TEAM, a_spec, claimed, finished, new, queued
 from tests.contracts.store.servers import StoreServer
 

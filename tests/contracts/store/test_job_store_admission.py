@@ -8,7 +8,9 @@ from shared.adapters.redis.connection import Client
 from shared.adapters.redis.job_store import RedisJobStore
 from shared.adapters.redis.keys import of_team
 from shared.domain.job import Job, JobStatus
-from shared.domain.job_store import Acceptance, Accepted, JobFilter, JobStore
+from shared.domain.job_intake import Acceptance, Accepted
+from shared.domain.job_lookup import JobFilter
+from shared.domain.job_store import JobStore
 from tests.contracts.store.examples import FAILURE, SUCCESS, TEAM, a_spec, claimed, finished, new, queued, seen
 from tests.eventually import eventually
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from shared.adapters.redis.connection import Client
 from shared.adapters.redis.keys import backlog_field, of_team
 from shared.domain.job import JobSpec, JobStatus
-from shared.domain.job_store import Acceptance, IdempotencyKey, JobStore, NewJob
+from shared.domain.job_intake import Acceptance, IdempotencyKey, NewJob
+from shared.domain.job_store import JobStore
 from shared.domain.lanes import JobClass, QueueName
 from tests.contracts.store.examples import ATTEMPT, FAILURE, SUCCESS, TEAM, a_batch, a_spec, claimed, finished, new
 

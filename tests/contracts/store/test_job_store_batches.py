@@ -6,9 +6,10 @@ import pytest
 
 from shared.adapters.redis.connection import Client
 from shared.adapters.redis.keys import of_team
+from shared.domain.batches import Batch
 from shared.domain.errors import NotFound
 from shared.domain.job import JobSpec, JobStatus, Outcome
-from shared.domain.job_store import DEFAULT_RETENTION_S, Batch, JobStore
+from shared.domain.job_store import DEFAULT_RETENTION_S, JobStore
 from tests.contracts.store.examples import (
     ATTEMPT,
     FAILURE,

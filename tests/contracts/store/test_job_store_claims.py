@@ -8,7 +8,9 @@ from shared.adapters.redis.connection import Client
 from shared.adapters.redis.job_store import RedisJobStore
 from shared.adapters.redis.keys import of_team
 from shared.domain.job import JobStatus, Outcome
-from shared.domain.job_store import DEFAULT_RETENTION_S, ClaimResult, JobFilter, JobStore
+from shared.domain.job_lookup import JobFilter
+from shared.domain.job_runs import ClaimResult
+from shared.domain.job_store import DEFAULT_RETENTION_S, JobStore
 from tests.contracts.store.examples import (
     ATTEMPT,
     FAILED_ATTEMPT,

@@ -14,7 +14,8 @@ from shared.adapters.redis.connection import connect
 from shared.adapters.redis.job_store import RedisJobStore
 from shared.adapters.redis.job_upkeep import RedisJobUpkeep
 from shared.domain.job import Attempt, JobStatus
-from shared.domain.job_store import ClaimResult, JobFilter
+from shared.domain.job_lookup import JobFilter
+from shared.domain.job_runs import ClaimResult
 from tests.contracts.store.examples import ATTEMPT, FAILURE, SUCCESS, TEAM, a_batch, a_spec, new
 from tests.contracts.store.servers import StoreServer
 

@@ -9,7 +9,8 @@ from shared.adapters.redis.connection import Client
 from shared.adapters.redis.job_store import RedisJobStore
 from shared.adapters.redis.keys import of_team
 from shared.domain.job import JobSpec, JobStatus
-from shared.domain.job_store import JobFilter, JobStore
+from shared.domain.job_lookup import JobFilter
+from shared.domain.job_store import JobStore
 from shared.domain.lanes import Priority
 from tests.contracts.store.examples import SUCCESS, TEAM, a_batch, a_spec, claimed, finished, new, queued
 from tests.eventually import eventually

@@ -6,8 +6,12 @@ import pytest
 
 from shared.adapters.redis.connection import Client
 from shared.adapters.redis.keys import of_team
+from shared.domain.batches import Batch
 from shared.domain.job import JobSpec, JobStatus, Outcome
-from shared.domain.job_store import DEFAULT_RETENTION_S, Batch, ClaimResult, JobFilter, JobStore, Stranded
+from shared.domain.job_intake import Stranded
+from shared.domain.job_lookup import JobFilter
+from shared.domain.job_runs import ClaimResult
+from shared.domain.job_store import DEFAULT_RETENTION_S, JobStore
 from shared.wire.webhook_events import event_of_batch
 from tests.contracts.store.examples import (
     ATTEMPT,

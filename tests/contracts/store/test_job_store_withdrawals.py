@@ -6,7 +6,9 @@ from shared.adapters.redis.keys import of_team
 from shared.adapters.redis.outbox import RedisOutbox
 from shared.domain.callbacks import Callback
 from shared.domain.job import JobStatus
-from shared.domain.job_store import ClaimResult, JobFilter, JobStore
+from shared.domain.job_lookup import JobFilter
+from shared.domain.job_runs import ClaimResult
+from shared.domain.job_store import JobStore
 from tests.contracts.store.examples import SUCCESS, TEAM, a_batch, a_spec, claimed, finished, new, queued, seen
 
 TOLD = Callback("https://example.com/hook", "forebay.reply.me", "c-1")

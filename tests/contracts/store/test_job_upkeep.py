@@ -15,7 +15,9 @@ from shared.adapters.redis.round_trips import RoundTrips
 from shared.domain.callbacks import Callback
 from shared.domain.clock import SystemClock
 from shared.domain.job import EXPIRED, JobSpec, JobStatus
-from shared.domain.job_store import ClaimResult, JobFilter, JobStore
+from shared.domain.job_lookup import JobFilter
+from shared.domain.job_runs import ClaimResult
+from shared.domain.job_store import JobStore
 from shared.domain.job_upkeep import JobUpkeep
 from shared.domain.lanes import JobClass, Mailbox
 from shared.domain.notices import Notice

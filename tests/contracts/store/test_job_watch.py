@@ -14,7 +14,8 @@ from shared.adapters.redis.keys import of_team
 from shared.domain.clock import SystemClock
 from shared.domain.events import Event
 from shared.domain.job import JobSpec, JobStatus
-from shared.domain.job_store import ClaimResult, JobStore
+from shared.domain.job_runs import ClaimResult
+from shared.domain.job_store import JobStore
 from tests.contracts.store.examples import ATTEMPT, SUCCESS, TEAM, a_spec, claimed, finished, new, queued
 from tests.contracts.store.servers import StoreServer
 from tests.eventually import eventually

@@ -11,7 +11,9 @@ from shared.adapters.redis.job_upkeep import RedisJobUpkeep
 from shared.adapters.redis.keys import of_team
 from shared.domain.clock import SystemClock
 from shared.domain.job import JobSpec
-from shared.domain.job_store import Acceptance, ClaimResult, JobFilter
+from shared.domain.job_intake import Acceptance
+from shared.domain.job_lookup import JobFilter
+from shared.domain.job_runs import ClaimResult
 from shared.domain.lanes import Priority
 from tests.contracts.store.examples import FAILURE, SUCCESS, TEAM, a_batch, a_spec, claimed, finished, new, queued
 from tests.eventually import eventually

@@ -31,7 +31,8 @@ from shared.domain.callbacks import ReplyReport, ReplyStatus
 from shared.domain.circuit import Health
 from shared.domain.clock import SystemClock
 from shared.domain.job import Attribution, JobSpec, JobStatus
-from shared.domain.job_store import JobFilter, NewJob
+from shared.domain.job_intake import NewJob
+from shared.domain.job_lookup import JobFilter
 from shared.domain.lanes import JobClass
 from shared.domain.rate_limit import CallEnd, Cost, Wish
 from shared.domain.reservations import Candidates, Reservation, Wait

@@ -6,9 +6,12 @@ import pytest
 
 from shared.adapters.redis.connection import Client, connect
 from shared.adapters.redis.rate_limits import RedisRateLimits
+from shared.domain.batches import Batch
 from shared.domain.circuit import Health
 from shared.domain.job import JobStatus
-from shared.domain.job_store import Acceptance, Batch, ClaimResult, JobStore
+from shared.domain.job_intake import Acceptance
+from shared.domain.job_runs import ClaimResult
+from shared.domain.job_store import JobStore
 from shared.domain.rate_limit import CallEnd, Cost, Wish
 from shared.domain.reservations import Candidates, Reservation, Wait
 from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment

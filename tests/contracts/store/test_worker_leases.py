@@ -4,7 +4,7 @@ import pytest
 
 from shared.adapters.redis.connection import Client
 from shared.adapters.redis.worker_leases import RedisWorkerLeases
-from shared.domain.job_store import WorkerLeases
+from shared.domain.worker_leases import WorkerLeases
 from tests.eventually import eventually
 
 
