@@ -118,7 +118,7 @@ async def open_connections(
             records=records if large is None else FiledJobStore(records, large),
             large=large,
             leases=RedisWorkerLeases(client),
-            feed=RedisJobFeed(client),
+            feed=RedisJobFeed(client, clock, emit),
             watch=watch,
             cache=cache if large is None else SmallAnswers(cache, large.inline_limit),
             limits=RedisRateLimits(client),

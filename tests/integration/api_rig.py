@@ -261,7 +261,7 @@ async def running_api(redis_url: str, **changes: Any) -> AsyncIterator[Api]:  # 
         store=store,
         queue=queue,
         cache=cache,
-        feed=RedisJobFeed(client),
+        feed=RedisJobFeed(client, clock, events.append),
         watch=watch,
         limits=RedisRateLimits(client),
         pauses=RedisLanePauses(client),

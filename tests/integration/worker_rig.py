@@ -165,7 +165,7 @@ async def worker_rig(
         parts = WorkerParts(
             RedisJobStore(client),
             RedisWorkerLeases(client),
-            RedisJobFeed(client),
+            RedisJobFeed(client, SystemClock(), events.append),
             RedisAnswerCache(client),
             queue,
             RedisRateLimits(client),

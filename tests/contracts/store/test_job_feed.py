@@ -7,10 +7,12 @@ from contextlib import aclosing
 import pytest
 from redis.asyncio import Redis
 
-from shared.adapters.redis import job_feed
+from shared.adapters.redis import channels
 from shared.adapters.redis.connection import Client
 from shared.adapters.redis.job_feed import RedisJobFeed
 from shared.adapters.redis.job_store import RedisJobStore
+from shared.domain.clock import SystemClock
+from shared.domain.events import Event
 from shared.domain.job import JobStatus
 from shared.domain.job_feed import JobChange
 from shared.domain.job_store import JobStore
@@ -20,20 +22,24 @@ from tests.contracts.store.servers import StoreServer
 _GENEROUSLY_S = 20.0
 
 
+def a_feed(client: Client) -> RedisJobFeed:
+    return RedisJobFeed(client, SystemClock(), list[Event]().append)
+
+
 async def _next(changes: AsyncIterator[JobChange | None]) -> JobChange | None:
     async with asyncio.timeout(_GENEROUSLY_S):
         return await anext(changes)
 
 
 async def test_a_follower_is_told_first_that_it_follows(client: Client) -> None:
-    async with aclosing(RedisJobFeed(client).follow()) as changes:
+    async with aclosing(a_feed(client).follow()) as changes:
         assert await _next(changes) is None
 
 
 async def test_every_end_of_a_job_is_announced(client: Client, store: JobStore) -> None:
     succeeded, failed, cancelled, at_once = (a_spec() for _ in range(4))
     await store.accept([new(succeeded), new(failed), new(cancelled)])
-    async with aclosing(RedisJobFeed(client).follow()) as changes:
+    async with aclosing(a_feed(client).follow()) as changes:
         assert await _next(changes) is None
         await finished(store, succeeded, SUCCESS)
         await finished(store, failed, FAILURE)
@@ -49,7 +55,7 @@ async def test_every_end_of_a_job_is_announced(client: Client, store: JobStore) 
 
 async def test_what_is_not_an_end_is_not_announced_and_an_end_only_once(client: Client, store: JobStore) -> None:
     spec = a_spec()
-    async with aclosing(RedisJobFeed(client).follow()) as changes:
+    async with aclosing(a_feed(client).follow()) as changes:
         assert await _next(changes) is None
         await queued(store, spec)
         claim = await claimed(store, spec)
@@ -67,7 +73,7 @@ async def test_what_is_not_an_end_is_not_announced_and_an_end_only_once(client: 
 
 
 async def test_every_follower_hears_everything(client: Client, store: JobStore) -> None:
-    feed, spec = RedisJobFeed(client), a_spec()
+    feed, spec = a_feed(client), a_spec()
     async with aclosing(feed.follow()) as first, aclosing(feed.follow()) as second:
         assert [await _next(first), await _next(second)] == [None, None]
         await store.accept([new(spec, outcome=SUCCESS)])
@@ -77,7 +83,7 @@ async def test_every_follower_hears_everything(client: Client, store: JobStore) 
 async def test_a_follower_survives_the_restart_of_the_server_and_says_that_it_may_have_missed_something(
     mortal_client: Redis, mortal_server: StoreServer
 ) -> None:
-    async with aclosing(RedisJobFeed(mortal_client).follow()) as changes:
+    async with aclosing(a_feed(mortal_client).follow()) as changes:
         assert await _next(changes) is None
         mortal_server.kill()
         hearing = asyncio.create_task(_next(changes))
@@ -92,8 +98,8 @@ async def test_a_follower_survives_the_restart_of_the_server_and_says_that_it_ma
 async def test_a_follower_notices_a_server_that_fell_silent(
     mortal_client: Redis, mortal_server: StoreServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_feed, "SILENCE_S", 0.1)
-    async with aclosing(RedisJobFeed(mortal_client).follow()) as changes:
+    monkeypatch.setattr(channels, "SILENCE_S", 0.1)
+    async with aclosing(a_feed(mortal_client).follow()) as changes:
         assert await _next(changes) is None
         mortal_server.freeze()
         hearing = asyncio.create_task(_next(changes))
@@ -102,21 +108,21 @@ async def test_a_follower_notices_a_server_that_fell_silent(
         assert await hearing is None
 
 
-async def test_a_quiet_feed_is_no_lost_one(client: Client, store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_feed, "SILENCE_S", 0.02)
-    async with aclosing(RedisJobFeed(client).follow()) as changes:
-        assert await _next(changes) is None
+async def test_a_quiet_feed_is_no_lost_one(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channels, "SILENCE_S", 0.1)
+    async with aclosing(a_feed(client).follow()) as changes:
         hearing = asyncio.create_task(_next(changes))
-        await asyncio.wait([hearing], timeout=0.3)
-        assert not hearing.done()
-        spec = a_spec()
-        await store.accept([new(spec, outcome=SUCCESS)])
-        assert await hearing == JobChange(spec.id, JobStatus.SUCCEEDED)
+        async with asyncio.timeout(_GENEROUSLY_S):
+            while (await asyncio.wait([hearing], timeout=0.6))[0]:  # a busy machine may answer too late now and then
+                assert await hearing is None
+                hearing = asyncio.create_task(_next(changes))
+        hearing.cancel()
+        await asyncio.wait([hearing])
 
 
 async def test_a_follower_that_is_cancelled_gives_its_connection_back(client: Client, store: JobStore) -> None:
     async def follow() -> None:
-        async with aclosing(RedisJobFeed(client).follow()) as changes:
+        async with aclosing(a_feed(client).follow()) as changes:
             async for _ in changes:
                 following.set()
 
