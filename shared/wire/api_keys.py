@@ -2,15 +2,13 @@
 
 from typing import Annotated, Any, Final, Self
 
-import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from shared.domain.allowances import Allowance, OnLimit, Terms
 from shared.domain.api_keys import ApiKey
-from shared.domain.errors import InvalidInput
 from shared.domain.tenants import DEFAULT_SCOPES, Scope
-from shared.wire.input_errors import explain
 from shared.wire.moments import format_moment, format_optional
+from shared.wire.object_body import read_as
 
 LONGEST_TEAM_BYTES: Final = 128
 LONGEST_NAME: Final = 128
@@ -84,16 +82,7 @@ class KeyWish(BaseModel):
         Raises:
             InvalidInput: what is wrong, where, and what is allowed.
         """
-        try:
-            document = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise InvalidInput(f"The body is not valid JSON: {error.msg}.", code="invalid_json") from None
-        if not isinstance(document, dict):
-            raise InvalidInput("The body must be a JSON object with at least `team`.", code="invalid_json")
-        try:
-            return cls.model_validate(document)
-        except ValidationError as error:
-            raise explain(error, cls) from None
+        return read_as(cls, body, "a JSON object with at least `team`")
 
     @property
     def terms(self) -> Terms:

@@ -3,17 +3,16 @@
 from contextlib import suppress
 from typing import Annotated, Any, Final, Literal
 
-import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.domain.dead_letters import Obituary, Selection
 from shared.domain.errors import InvalidInput, MalformedMessage
 from shared.domain.job import Job
 from shared.domain.work_queue import DeadLetter
 from shared.wire.envelope import decode
-from shared.wire.input_errors import explain
 from shared.wire.job_object import render_attempt, render_error
 from shared.wire.moments import format_optional
+from shared.wire.object_body import read_as
 
 LONGEST_WORD: Final = 1_000
 """Characters of a reason, or of a name, that is looked for."""
@@ -22,7 +21,7 @@ NOT_TO_REPLAY: Final = "It is a rejected submission, whose key is not kept; publ
 """Why a submission that was rejected is no job, and becomes none."""
 
 _LONGEST_BODY: Final = 65_536
-_ONE_OF_THEM: Final = '`"all": true`, or one or more of `reason`, `model`, `team`'
+_ONE_OF_THEM: Final = 'a JSON object with `"all": true`, or one or more of `reason`, `model`, `team`'
 
 Word = Annotated[str, Field(min_length=1, max_length=LONGEST_WORD)]
 
@@ -44,21 +43,12 @@ class SelectionWish(BaseModel):
         Raises:
             InvalidInput: what is wrong, where, and what is allowed. Nothing said is not everything.
         """
-        try:
-            document = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            raise InvalidInput(f"The body must be a JSON object with {_ONE_OF_THEM}.", code="invalid_json") from None
-        if not isinstance(document, dict):
-            raise InvalidInput(f"The body must be a JSON object with {_ONE_OF_THEM}.", code="invalid_json")
-        try:
-            return cls.model_validate(document)._selection()  # noqa: SLF001 - its own class
-        except ValidationError as error:
-            raise explain(error, cls) from None
+        return read_as(cls, body, _ONE_OF_THEM)._selection()  # noqa: SLF001 - its own class
 
     def _selection(self) -> Selection:
         named = {"reason": self.reason, "model": self.model, "team": self.team}
         if (self.all is None) == (not any(named.values())):
-            raise InvalidInput(f"The body must have {_ONE_OF_THEM}; not both.", param="all")
+            raise InvalidInput(f"The body must be {_ONE_OF_THEM}; not both.", param="all")
         return Selection(**named)
 
 

@@ -4,11 +4,10 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-import orjson
-
 from shared.domain.errors import InvalidInput, Unsupported
 from shared.wire import openai
 from shared.wire.input_errors import kind_of
+from shared.wire.object_body import read_object
 from shared.wire.openai import Endpoint
 
 _WHOLE: Final = "request"
@@ -34,7 +33,7 @@ class DirectRequest:
         Raises:
             InvalidInput: what is wrong, where, and what is allowed; nothing of the messages or inputs is quoted.
         """
-        request = _read_object(body)
+        request = read_object(body)
         streams = _flag(request.pop("stream", None), "stream")
         if streams and endpoint is not Endpoint.CHAT_COMPLETIONS:
             raise Unsupported(f"`stream` must be false or left out: `{endpoint}` has no streams.", param="stream")
@@ -51,17 +50,6 @@ def without_prefix(error: InvalidInput) -> InvalidInput:
     message = _NAMED.sub("`", error.message).replace(f"`{_WHOLE}`", "The body")
     param = None if error.param in {None, _WHOLE} else str(error.param).removeprefix(f"{_WHOLE}.")
     return type(error)(message, param=param, code=error.error_code)
-
-
-def _read_object(body: bytes) -> dict[str, Any]:
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        found = f"is not valid JSON: {error.msg} (line {error.lineno}, column {error.colno})" if body else "is empty"
-        raise InvalidInput(f"The body {found}.", code="invalid_json") from None
-    if not isinstance(document, dict):
-        raise InvalidInput(f"The body must be a JSON object; found {kind_of(document)}.", code="invalid_json")
-    return document
 
 
 def _include_usage(options: object, *, streams: bool) -> bool:

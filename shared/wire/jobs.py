@@ -2,8 +2,7 @@
 
 from typing import Annotated, Any, Final, Literal, Self
 
-import orjson
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from shared.domain.answer_cache import CacheMode, CachePolicy
 from shared.domain.durations import parse_duration
@@ -12,8 +11,8 @@ from shared.domain.job import Attribution
 from shared.domain.lanes import Priority
 from shared.domain.routing import RoutingWish
 from shared.wire import openai
-from shared.wire.input_errors import explain
 from shared.wire.moments import format_moment, parse_moment
+from shared.wire.object_body import read_as
 from shared.wire.openai import Endpoint
 
 LONGEST_WAIT_S: Final = 366 * 86_400.0
@@ -138,10 +137,7 @@ class Submission(BaseModel):
         Raises:
             InvalidInput: what is wrong, where, and what is allowed; nothing of the request is quoted.
         """
-        try:
-            submission = cls.model_validate(_read_object(body))
-        except ValidationError as error:
-            raise explain(error, cls) from None
+        submission = read_as(cls, body, "a JSON object with at least `request`")
         submission._check_times(now)  # noqa: SLF001 - its own class
         openai.check(submission.endpoint, submission.request)
         return submission
@@ -169,17 +165,3 @@ class Submission(BaseModel):
             )
         if self.run_at is not None and finish is not None and self.run_at >= finish:
             raise InvalidInput("`run_at` must be before the deadline.", param="run_at")
-
-
-def _read_object(body: bytes) -> dict[str, Any]:
-    if not body.strip():
-        raise InvalidInput("The body is empty; a JSON object with at least `request` is expected.", code="invalid_json")
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidInput(
-            f"The body is not valid JSON: {error.msg} (line {error.lineno}, column {error.colno}).", code="invalid_json"
-        ) from None
-    if not isinstance(document, dict):
-        raise InvalidInput("The body must be a JSON object with at least `request`.", code="invalid_json")
-    return document

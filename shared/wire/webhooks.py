@@ -2,16 +2,14 @@
 
 from typing import Any, Self
 
-import orjson
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from shared.domain.errors import InvalidInput
 from shared.domain.webhook_deliveries import Delivery, DeliveryAttempt
 from shared.domain.webhook_endpoints import Endpoint
 from shared.domain.webhook_secrets import SigningSecret
 from shared.domain.webhooks import EventType
-from shared.wire.input_errors import explain
 from shared.wire.moments import format_moment, format_optional
+from shared.wire.object_body import read_as
 
 
 class EndpointWish(BaseModel):
@@ -29,16 +27,7 @@ class EndpointWish(BaseModel):
         Raises:
             InvalidInput: what is wrong, where, and what is allowed.
         """
-        try:
-            document = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            raise InvalidInput(
-                "The body must be a JSON object with at least `url`; it is not JSON.", code="invalid_json"
-            ) from None
-        try:
-            return cls.model_validate(document)
-        except ValidationError as error:
-            raise explain(error, cls) from None
+        return read_as(cls, body)
 
 
 def render_endpoint(endpoint: Endpoint, now: float) -> dict[str, Any]:
