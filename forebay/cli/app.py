@@ -23,7 +23,7 @@ from forebay.cli.submit import SUBMIT
 from forebay.cli.up import UP
 from forebay.cli.watch import WATCH
 from forebay.cli.worker import WORKER
-from shared.domain.errors import ForebayError
+from shared.domain.errors import ConfigurationError, ForebayError
 
 COMMANDS: Final = (
     DEMO,
@@ -52,13 +52,14 @@ GROUPS: Final = {
 
 
 class _Forebay(TyperGroup):
-    """Turns our own errors into one line and exit status 1."""
+    """Turns our own errors into one line each and exit status 1."""
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - typer's own type is private
         try:
             return super().invoke(ctx)
         except ForebayError as error:
-            say_error(error.message)
+            for wrong in error.each if isinstance(error, ConfigurationError) else (error,):
+                say_error(wrong.message)
             raise typer.Exit(1) from error
         except OSError as error:  # a file that cannot be read or written
             if error.filename is None:

@@ -45,12 +45,12 @@ async def _look(wanted: "Settings") -> list["Finding"]:
 
 def _of_configuration(wanted: "Settings") -> list["Finding"]:
     from shared.wire.config import load
-    from shared.wire.config_check import finding_of, findings
+    from shared.wire.config_check import findings, findings_of
 
     try:
         return findings(load(wanted.config, os.environ), wanted.admin_key)
     except ConfigurationError as error:
-        return [finding_of(error)]
+        return findings_of(error)
 
 
 CHECK: Final = Command("check", check, ("forebay check --config config.yaml",))

@@ -9,6 +9,9 @@ import typer
 from shared.domain.lanes import Priority
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+    from shared.domain.errors import ConfigurationError
     from shared.settings import Settings
 
 DEFAULT_HOST: Final = "127.0.0.1"
@@ -56,7 +59,7 @@ def settings(config: Path | None, data_dir: Path | None = None) -> "Settings":
     """Read the settings from the environment; what a flag says goes first.
 
     Raises:
-        ConfigurationError: a variable holds what it may not.
+        ConfigurationError: variables hold what they may not.
     """
     from pydantic import ValidationError
 
@@ -69,7 +72,14 @@ def settings(config: Path | None, data_dir: Path | None = None) -> "Settings":
             Settings().model_copy(update={name: value for name, value in flags.items() if value is not None})
         )
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = f"FOREBAY_{str(first['loc'][0]).upper()}"
-        found = "(hidden)" if first["loc"][0] in {"admin_key", "amqp_url", "redis_url"} else first["input"]
-        raise ConfigurationError(name, found, first.get("ctx", {}).get("expected", first["msg"])) from None
+        raise ConfigurationError.together(
+            [_wrong_setting(details) for details in error.errors(include_url=False)]
+        ) from None
+
+
+def _wrong_setting(details: "ErrorDetails") -> "ConfigurationError":
+    from shared.domain.errors import ConfigurationError
+
+    field = str(details["loc"][0])
+    found = "(hidden)" if field in {"admin_key", "amqp_url", "redis_url"} else details["input"]
+    return ConfigurationError(f"FOREBAY_{field.upper()}", found, details.get("ctx", {}).get("expected", details["msg"]))

@@ -9,7 +9,7 @@ from shared.domain.clock import SystemClock
 from shared.domain.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
 from shared.domain.lanes import DEFERRABLE_WINDOWS
 from shared.settings import Settings
-from shared.wire.config_check import Finding, Level, finding_of
+from shared.wire.config_check import Finding, Level, findings_of
 
 
 async def check_servers(settings: Settings) -> list[Finding]:
@@ -28,7 +28,7 @@ async def check_servers(settings: Settings) -> list[Finding]:
             try:
                 found += await check(url.get_secret_value())
             except ConfigurationError as error:
-                found.append(finding_of(error))
+                found += findings_of(error)
     return found
 
 

@@ -42,13 +42,13 @@ def external_servers(settings: Settings) -> Servers:
     """Give the servers that a separate role needs.
 
     Raises:
-        ConfigurationError: one of the two URLs is not set.
+        ConfigurationError: one of the two URLs is not set, or neither.
     """
-    for name, url in (("FOREBAY_AMQP_URL", settings.amqp_url), ("FOREBAY_REDIS_URL", settings.redis_url)):
-        if url is None:
-            raise ConfigurationError(
-                name, None, "a server's URL; for all in one process, without servers: `forebay up`"
-            )
+    urls = {"FOREBAY_AMQP_URL": settings.amqp_url, "FOREBAY_REDIS_URL": settings.redis_url}
+    allowed = "a server's URL; for all in one process, without servers: `forebay up`"
+    missing = [ConfigurationError(name, None, allowed) for name, url in urls.items() if url is None]
+    if missing:
+        raise ConfigurationError.together(missing)
     assert settings.redis_url is not None
     assert settings.amqp_url is not None
     return Servers(

@@ -31,7 +31,8 @@ A class's docstring is its default message. No error here knows an HTTP status o
 ``producer_api.error_responses`` maps them.
 """
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, Self
 
 
 class ForebayError(Exception):
@@ -129,12 +130,27 @@ class AttemptComes(ForebayError):
 class ConfigurationError(ForebayError):
     """The configuration is not valid."""
 
-    def __init__(self, path: str, found: object, allowed: str) -> None:
-        """``path`` is the key's path (``model_list[0].litellm_params.rpm``), ``allowed`` says what may stand there."""
+    def __init__(self, path: str, found: object, allowed: str, others: Sequence["ConfigurationError"] = ()) -> None:
+        """``path`` is the key's path (``model_list[0].litellm_params.rpm``), ``allowed`` says what may stand there.
+
+        ``others``: what else is wrong; the message tells nothing of it.
+        """
         super().__init__(f"{path}: found {'nothing' if found is None else repr(found)}; allowed: {allowed}")
         self.path = path
         self.found = found
         self.allowed = allowed
+        self.others = tuple(others)
+
+    @classmethod
+    def together(cls, errors: Sequence["ConfigurationError"]) -> Self:
+        """Give one error, the first, that knows the others; there must be one at least."""
+        first, *others = errors
+        return cls(first.path, first.found, first.allowed, others)
+
+    @property
+    def each(self) -> tuple["ConfigurationError", ...]:
+        """All that is wrong, this included."""
+        return (self, *self.others)
 
 
 class Unavailable(ForebayError):

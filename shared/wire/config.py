@@ -22,6 +22,7 @@ from shared.domain.usage import Price
 from shared.wire.config_deployments import ConfiguredDeployment, deployments, is_pattern
 from shared.wire.config_doubts import doubts
 from shared.wire.config_fallbacks import ConfiguredFallbacks, configured_fallbacks
+from shared.wire.config_faults import Faults
 from shared.wire.config_litellm import ConfigFile, LiteLLMSettings
 from shared.wire.config_loading import read, resolve, validate
 from shared.wire.config_teams import policies
@@ -120,13 +121,16 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Configuration:
     """Read the configuration; None is an empty one. ``environment`` gives the values of ``os.environ/NAME``.
 
     Raises:
-        ConfigurationError: the first thing that is wrong: the path of its key, what was found, what is allowed.
+        ConfigurationError: all that is wrong, each thing with the path of its key, what was found, what is allowed. Values
+            that do not fit together are told when each of them is right by itself.
     """
     document, origins = resolve(read(path) if path else {}, environment)
     file = validate(document, origins)
     forebay, aliases = file.forebay, _aliases(file)
-    made = deployments(file, environment)
-    fallbacks = configured_fallbacks(file, _lane_names(file), aliases)
+    faults = Faults()
+    made = deployments(file, environment, faults)
+    fallbacks = configured_fallbacks(file, _lane_names(file), aliases, faults)
+    faults.refuse()
     no_models = () if made else (NO_MODELS,)
     return Configuration(
         deployments=made,

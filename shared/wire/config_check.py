@@ -42,9 +42,9 @@ class Finding:
         return f"{self.level}: {self.path}: {self.message}"
 
 
-def finding_of(error: ConfigurationError) -> Finding:
-    """Give what stopped the reading, as a finding."""
-    return Finding(Level.ERROR, error.path, error.message.removeprefix(f"{error.path}: "))
+def findings_of(error: ConfigurationError) -> list[Finding]:
+    """Give what stopped the reading, as findings."""
+    return [Finding(Level.ERROR, wrong.path, wrong.message.removeprefix(f"{wrong.path}: ")) for wrong in error.each]
 
 
 def findings(configuration: Configuration, admin_key: SecretStr | None = None) -> list[Finding]:

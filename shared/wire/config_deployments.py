@@ -10,6 +10,7 @@ from shared.domain.lanes import OURS
 from shared.domain.routing import OPENAI_API_BASE, ClientKind, ConfiguredLimits, Deployment
 from shared.domain.usage import Price
 from shared.wire.config_doubts import is_typo
+from shared.wire.config_faults import Faults
 from shared.wire.config_known_keys import KNOWN
 from shared.wire.config_litellm import ConfigFile, LiteLLMParams, ModelEntry, ModelInfo
 from shared.wire.config_loading import Described, MissingVariable, missing_variable
@@ -26,24 +27,23 @@ class ConfiguredDeployment:
     path: str
 
 
-def deployments(file: ConfigFile, environment: Mapping[str, str]) -> tuple[ConfiguredDeployment, ...]:
+def deployments(file: ConfigFile, environment: Mapping[str, str], faults: Faults) -> tuple[ConfiguredDeployment, ...]:
     """Give a deployment for each entry whose name is not a pattern.
 
-    Raises:
-        ConfigurationError: a name like our own queues', an id twice, half a price, no address, a variable that is not set.
+    Faults: a name like our own queues', an id twice, half a price, no address, a variable that is not set.
     """
     entries = [(index, entry) for index, entry in enumerate(file.model_list) if not is_pattern(entry)]
     for index, entry in entries:
         if entry.model_name.startswith(OURS):
             allowed = f"a name that does not begin with '{OURS}', as those of our own queues do"
-            raise ConfigurationError(f"model_list[{index}].model_name", entry.model_name, allowed)
-    ids = _ids([(f"model_list[{index}]", entry) for index, entry in entries])
+            faults.add(ConfigurationError(f"model_list[{index}].model_name", entry.model_name, allowed))
+    ids = _ids([(f"model_list[{index}]", entry) for index, entry in entries], faults)
     weights = _weights([entry for _, entry in entries])
     timeout_s = file.router_settings.timeout or file.litellm_settings.request_timeout or DEFAULT_TIMEOUT_S
     made = []
     for (index, entry), identifier, weight in zip(entries, ids, weights, strict=True):
         params, path = entry.litellm_params, f"model_list[{index}].litellm_params"
-        address = _address(params, path, environment)
+        address = _address(params, path, environment, faults)
         deployment = Deployment(
             id=identifier,
             lane=entry.model_name,
@@ -55,9 +55,9 @@ def deployments(file: ConfigFile, environment: Mapping[str, str]) -> tuple[Confi
             weight=weight,
             order=1 if params.order is None else params.order,
             region=params.region_name,
-            price=_own_price(entry, path),
+            price=_own_price(entry, path, faults),
             limits=ConfiguredLimits(params.rpm, params.tpm, params.itpm, params.otpm, params.max_parallel_requests),
-            extra=_extra(params, path),
+            extra=_extra(params, path, faults),
         )
         made.append(ConfiguredDeployment(deployment, entry.model_info.base_model or params.model, path))
     return tuple(made)
@@ -74,7 +74,7 @@ class _Address:
     key: str | None
 
 
-def _address(params: LiteLLMParams, path: str, environment: Mapping[str, str]) -> _Address:
+def _address(params: LiteLLMParams, path: str, environment: Mapping[str, str], faults: Faults) -> _Address:
     """Give address and credential; as LiteLLM does, a model of OpenAI's takes what is not written from the environment.
 
     A credential from the environment never goes to an address that the file names.
@@ -84,17 +84,19 @@ def _address(params: LiteLLMParams, path: str, environment: Mapping[str, str]) -
         return _Address(params.base, key)
     if not params.model.startswith("openai/"):
         allowed = "the URL of an endpoint that speaks the OpenAI wire, such as http://127.0.0.1:8000/v1"
-        raise ConfigurationError(f"{path}.api_base", Described("nothing"), allowed)
+        faults.add(ConfigurationError(f"{path}.api_base", Described("nothing"), allowed))
+        return _Address(None, key)
     base = environment.get("OPENAI_BASE_URL") or environment.get("OPENAI_API_BASE") or OPENAI_API_BASE
     return _Address(base.rstrip("/"), key or environment.get("OPENAI_API_KEY") or None)
 
 
-def _ids(entries: Sequence[tuple[str, ModelEntry]]) -> list[str]:
+def _ids(entries: Sequence[tuple[str, ModelEntry]], faults: Faults) -> list[str]:
     """Give each entry its own id, or else ``<model>@<host or region>``, with ``#2`` and so on for further ones."""
     given: set[str] = set()
     for path, entry in entries:
         if entry.model_info.id in given:
-            raise ConfigurationError(f"{path}.model_info.id", entry.model_info.id, "an id that no other entry has")
+            allowed = "an id that no other entry has"
+            faults.add(ConfigurationError(f"{path}.model_info.id", entry.model_info.id, allowed))
         given |= {entry.model_info.id} if entry.model_info.id else set()
     taken, ids = set(given), []
     for _, entry in entries:
@@ -131,7 +133,7 @@ def _weights(entries: Sequence[ModelEntry]) -> list[float]:
     ]
 
 
-def _own_price(entry: ModelEntry, path: str) -> Price | None:
+def _own_price(entry: ModelEntry, path: str, faults: Faults) -> Price | None:
     source: LiteLLMParams | ModelInfo = entry.litellm_params
     if source.input_cost_per_token is None and source.output_cost_per_token is None:
         source, path = entry.model_info, path.replace(".litellm_params", ".model_info")
@@ -140,13 +142,13 @@ def _own_price(entry: ModelEntry, path: str) -> Price | None:
         return None
     if given is None or produced is None:
         lacking = "input_cost_per_token" if given is None else "output_cost_per_token"
-        raise ConfigurationError(
-            f"{path}.{lacking}", Described("nothing"), "a price as well, 0 where nothing is charged"
-        )
+        allowed = "a price as well, 0 where nothing is charged"
+        faults.add(ConfigurationError(f"{path}.{lacking}", Described("nothing"), allowed))
+        return None
     return Price(given, produced, source.cache_read_input_token_cost)
 
 
-def _extra(params: LiteLLMParams, path: str) -> dict[str, Any]:
+def _extra(params: LiteLLMParams, path: str, faults: Faults) -> dict[str, Any]:
     """Give what is passed to LiteLLM: all that it may know and we do not claim."""
     if not params.goes_through_litellm:
         return {}
@@ -157,5 +159,5 @@ def _extra(params: LiteLLMParams, path: str) -> dict[str, Any]:
     }
     for key, value in passed.items():
         if isinstance(value, MissingVariable):
-            raise missing_variable(f"{path}.{key}", value.name)
+            faults.add(missing_variable(f"{path}.{key}", value.name))
     return passed | ({"region_name": params.region_name} if params.region_name else {})

@@ -7,6 +7,7 @@ from typing import Final
 from shared.domain.catalog import Fallbacks
 from shared.domain.errors import ConfigurationError
 from shared.domain.fallback_chain import chain_of, loop_in
+from shared.wire.config_faults import Faults
 from shared.wire.config_litellm import ConfigFile
 from shared.wire.config_loading import Described
 
@@ -38,13 +39,16 @@ class ConfiguredFallbacks:
     warnings: tuple[str, ...]
 
 
-def configured_fallbacks(file: ConfigFile, lanes: frozenset[str], aliases: Mapping[str, str]) -> ConfiguredFallbacks:
+def configured_fallbacks(
+    file: ConfigFile, lanes: frozenset[str], aliases: Mapping[str, str], faults: Faults
+) -> ConfiguredFallbacks:
     """Read the fallbacks of ``lanes``; ``aliases`` are other names of them.
 
-    Raises:
-        ConfigurationError: some form a loop, which the message spells out.
+    Faults: some form a loop, which the message spells out.
     """
     kinds = [_Kind.read(file, name, lanes, aliases) for name in _KINDS]
+    for kind in kinds:
+        kind.look_for_loop(faults)
     general, context_window, content_policy = (kind.chains() for kind in kinds)
     return ConfiguredFallbacks(
         by_lane={
@@ -85,8 +89,13 @@ class _Kind:
         valid: dict[str, _Entry] = {}
         for entry in written:
             valid.setdefault(entry.lane, entry)
-        _refuse_loops({lane: entry for lane, entry in valid.items() if lane != OF_ALL_OTHERS})
         return cls(lanes, written, valid)
+
+    def look_for_loop(self, faults: Faults) -> None:
+        loop = loop_in({lane: entry.following for lane, entry in self.valid.items() if lane != OF_ALL_OTHERS})
+        if loop is not None:
+            found = Described(f"the loop {' → '.join(loop)}")
+            faults.add(ConfigurationError(self.valid[loop[0]].path, found, _ALLOWED))
 
     def chains(self) -> dict[str, tuple[str, ...]]:
         """Give all that comes after each lane about which something is said."""
@@ -148,9 +157,3 @@ def _said_twice(file: ConfigFile) -> Iterator[str]:
     for name in (*_KINDS, "default_fallbacks"):
         if getattr(file.router_settings, name) and getattr(file.litellm_settings, name):
             yield f"litellm_settings.{name}: has no effect; router_settings.{name} says what counts."
-
-
-def _refuse_loops(entries: Mapping[str, _Entry]) -> None:
-    loop = loop_in({lane: entry.following for lane, entry in entries.items()})
-    if loop is not None:
-        raise ConfigurationError(entries[loop[0]].path, Described(f"the loop {' → '.join(loop)}"), _ALLOWED)

@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from shared.domain.errors import ConfigurationError
+from shared.wire.config_faults import Faults
 from shared.wire.config_known_keys import SHOWN
 from shared.wire.config_litellm import ConfigFile
 
@@ -83,12 +84,15 @@ def validate(document: Mapping[Any, Any], origins: Mapping[Location, str]) -> Co
     """Make the typed configuration.
 
     Raises:
-        ConfigurationError: the first wrong value, with its path; what may be secret is not shown.
+        ConfigurationError: every wrong value, with its path; what may be secret is not shown.
     """
+    faults = Faults()
     try:
         return ConfigFile.model_validate(document)
     except ValidationError as error:
-        raise _translated(error.errors(include_url=False)[0], origins) from None
+        for details in error.errors(include_url=False):
+            faults.add(_translated(details, origins))
+    raise faults.together()
 
 
 def path_of(location: Location) -> str:

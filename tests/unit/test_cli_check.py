@@ -55,6 +55,44 @@ def test_a_wrong_value_fails_with_its_path(tmp_path: Path) -> None:
     assert "router_settings.num_retries" in check(tmp_path, wrong).stdout
 
 
+FIVE_WRONG: dict[str, Any] = {
+    "model_list": [{"model_name": "m", "litellm_params": {"model": "openai/m", "rpm": "many", "weight": -1}}],
+    "router_settings": {"num_retries": "many"},
+    "litellm_settings": {"cache": "yes"},
+    "forebay": {"retention": "5s"},
+}
+THEIR_PATHS = [
+    "model_list[0].litellm_params.weight",
+    "model_list[0].litellm_params.rpm",
+    "router_settings.num_retries",
+    "litellm_settings.cache",
+    "forebay.retention",
+]
+
+
+def test_five_wrong_values_are_five_findings(tmp_path: Path) -> None:
+    result = check(tmp_path, FIVE_WRONG, "--json")
+    assert result.exit_code == 1
+    assert levels(result) == dict.fromkeys(THEIR_PATHS, "error")
+
+
+def test_a_start_with_five_wrong_values_ends_with_a_line_for_each(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(FIVE_WRONG))
+    result = CliRunner(env=UNSET).invoke(app, ["worker", "--config", str(file)])
+    assert result.exit_code == 1
+    assert [line.split(": ")[:2] for line in result.stderr.splitlines()] == [["error", path] for path in THEIR_PATHS]
+
+
+def test_a_role_without_servers_names_both_that_it_needs(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(GOOD))
+    result = CliRunner(env=UNSET).invoke(app, ["worker", "--config", str(file)])
+    assert result.exit_code == 1
+    told = [line.split(": ")[1] for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert told == ["FOREBAY_AMQP_URL", "FOREBAY_REDIS_URL"]
+
+
 def test_a_missing_file_fails(tmp_path: Path) -> None:
     missing = str(tmp_path / "none.yaml")
     result = CliRunner(env=UNSET).invoke(app, ["check", "--config", missing, "--json"])

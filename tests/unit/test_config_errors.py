@@ -128,6 +128,58 @@ def test_a_wrong_value_stops_the_start_with_its_path_what_was_found_and_what_is_
     assert refusal(tmp_path, document) == message
 
 
+def told(folder: Path, document: dict[str, Any], environment: dict[str, str] | None = None) -> list[str]:
+    """Everything that is said about a configuration that is refused."""
+    with pytest.raises(ConfigurationError) as raised:
+        read_document(folder, document, environment)
+    return [wrong.message for wrong in raised.value.each]
+
+
+def test_every_wrong_value_is_told_in_one_go(tmp_path: Path) -> None:
+    wrong = {
+        "model_list": [entry(rpm="many", api_key="os.environ/NOWHERE"), entry(api_base=CANARY, timeout=0)],
+        "router_settings": {"num_retries": 101},
+        "forebay": {"retention": "5s", "webhooks": {"allow_networks": ["intranet", "10.0.0.0/8", "10.0.0.1/8"]}},
+    }
+    assert told(tmp_path, wrong) == [
+        "model_list[0].litellm_params.api_key: found a reference to the environment variable NOWHERE, which is not set; allowed: a value; set NOWHERE, or write one in its place",
+        "model_list[0].litellm_params.rpm: found 'many'; allowed: a whole number",
+        "model_list[1].litellm_params.api_base: found text (not shown); allowed: a URL that begins with http:// or https:// and names no user or password (the credential is api_key)",
+        "model_list[1].litellm_params.timeout: found 0; allowed: more than 0 and at most 366 days, as a duration (30s, 15m, 24h) or a number of seconds",
+        "router_settings.num_retries: found 101; allowed: at most 100",
+        "forebay.retention: found '5s'; allowed: at least 60",
+        "forebay.webhooks.allow_networks[0]: found 'intranet'; allowed: a network such as 10.0.0.0/8 or fd00::/8",
+        "forebay.webhooks.allow_networks[2]: found '10.0.0.1/8'; allowed: a network such as 10.0.0.0/8 or fd00::/8 (host bits are set; did you mean 10.0.0.0/8?)",
+    ]  # fmt: skip - a sentence a line
+
+
+def test_all_that_does_not_fit_together_is_told_in_one_go(tmp_path: Path) -> None:
+    without_address = {"model_name": "c", "litellm_params": {"model": "hosted_vllm/m", "input_cost_per_token": 1}}
+    bedrock: dict[str, Any] = {"aws_session_token": "os.environ/ONE", "aws_secret_access_key": "os.environ/TWO"}
+    wrong = {
+        "model_list": [
+            entry("forebay.a", info={"id": "same"}),
+            entry("b", info={"id": "same"}),
+            without_address,
+            entry("d", model="bedrock/m", **bedrock),
+        ],
+        "router_settings": {
+            "fallbacks": [{"b": ["c"]}, {"c": ["b"]}],
+            "context_window_fallbacks": [{"c": ["d"]}, {"d": ["c"]}],
+        },
+    }
+    assert [sentence.partition("; allowed")[0] for sentence in told(tmp_path, wrong)] == [
+        "model_list[0].model_name: found 'forebay.a'",
+        "model_list[1].model_info.id: found 'same'",
+        "model_list[2].litellm_params.api_base: found nothing",
+        "model_list[2].litellm_params.output_cost_per_token: found nothing",
+        "model_list[3].litellm_params.aws_session_token: found a reference to the environment variable ONE, which is not set",
+        "model_list[3].litellm_params.aws_secret_access_key: found a reference to the environment variable TWO, which is not set",
+        "router_settings.fallbacks[0].b: found the loop b → c → b",
+        "router_settings.context_window_fallbacks[0].c: found the loop c → d → c",
+    ]  # fmt: skip - a sentence a line
+
+
 def test_an_unknown_way_of_routing_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     message = refusal(tmp_path, {"router_settings": {"routing_strategy": "roulette"}})
     assert message.startswith(
@@ -236,7 +288,7 @@ def test_numbers_may_come_from_the_environment(tmp_path: Path) -> None:
     ],
 )
 def test_no_error_shows_a_secret(tmp_path: Path, document: dict[str, Any]) -> None:
-    assert CANARY not in refusal(tmp_path, document, {"SECRET": CANARY})
+    assert CANARY not in "\n".join(told(tmp_path, document, {"SECRET": CANARY}))
 
 
 def test_no_repr_and_no_warning_shows_a_secret(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from shared.domain.catalog import Fallbacks
 from shared.domain.errors import ConfigurationError
 from shared.domain.fallback_chain import loop_in
 from shared.wire.config_fallbacks import configured_fallbacks
+from shared.wire.config_faults import Faults
 from shared.wire.config_litellm import ConfigFile
 from tests.unit.config_files import entry, read_document
 
@@ -210,10 +211,13 @@ def test_whatever_is_configured_without_a_loop_gives_chains_that_end(
     written = {"fallbacks": [{model: names} for model, names in entries], "default_fallbacks": default}
     file = ConfigFile.model_validate(document(written))
     lanes = frozenset("abcd")
+    faults = Faults()
+    configured = configured_fallbacks(file, lanes, {}, faults)
     if loop_in(dict(entries)):
         with pytest.raises(ConfigurationError):
-            configured_fallbacks(file, lanes, {})
+            faults.refuse()
         return
-    for lane, following in configured_fallbacks(file, lanes, {}).by_lane.items():
+    faults.refuse()
+    for lane, following in configured.by_lane.items():
         assert set(following.general) <= lanes - {lane}
         assert len(set(following.general)) == len(following.general)
