@@ -24,6 +24,7 @@ _LONG_POLL_S: Final = 30.0
 _SHORTEST_POLL_S: Final = 0.2
 _LONGEST_POLL_S: Final = 2.0
 _PAGE: Final = 100
+_TOO_MANY_WAITING: Final = "too_many_waiting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +151,17 @@ class AsyncClient:
         return await self._line.send(Call("GET", "/v1/schedule"))
 
     async def wait_for_job(self, job_id: str) -> Json:
-        """Give the job once it is finished."""
+        """Give the job once it is finished. Where too many wait already it is asked for again and again, as the server says."""
         while True:
-            job = await self.get(job_id, _LONG_POLL_S)
-            if job["status"] in FINAL_STATUSES:
-                return job
+            try:
+                job = await self.get(job_id, _LONG_POLL_S)
+            except ApiError as error:
+                if error.code != _TOO_MANY_WAITING:
+                    raise
+                await self._clock.sleep(error.retry_after_s or _LONGEST_POLL_S)
+            else:
+                if job["status"] in FINAL_STATUSES:
+                    return job
 
 
 class Client:

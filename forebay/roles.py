@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from producer_api.app import ApiParts, create_app
+from producer_api.open_files import allow_many
 from producer_api.server import serve
 from scheduler.duties.clean_up_files import FileShelf
 from scheduler.duties.parts import DutyParts
@@ -25,6 +26,7 @@ from shared.domain.class_shares import ClassShares
 from shared.domain.clock import Clock, SystemClock
 from shared.domain.events import ConfigurationDoubt, Emit
 from shared.domain.lanes import MAILBOXES, DeferrableWindow, Mailbox
+from shared.domain.seats import Seats
 from shared.domain.tenants import Keyring, Keyrings
 from shared.domain.webhook_schedule import Schedule
 from shared.domain.webhook_sender import WebhookSender
@@ -101,6 +103,7 @@ class Process:
             catalog=self.catalog,
             clock=self.clock,
             emit=self.emit,
+            seats=Seats.of(allow_many()),
             cache_default=self.configuration.cache_default,
             policies=self.configuration.policies,
             body_limit=self.configuration.body_limit,

@@ -39,6 +39,7 @@ TABLE: Final[Mapping[type[errors.ForebayError], Shown]] = {
     errors.LimitExceeded: Shown(429, _TOO_MUCH, "limit_exceeded"),
     errors.BacklogFull: Shown(429, _TOO_MUCH, "backlog_full"),
     errors.DeadlineCannotBeMet: Shown(429, _TOO_MUCH, "deadline_cannot_be_met"),
+    errors.TooManyWaiting: Shown(429, _TOO_MUCH, "too_many_waiting"),
     errors.NotFound: Shown(404, _INVALID, "not_found"),
     errors.Expired: Shown(410, _INVALID, "job_expired"),
     errors.IdempotencyConflict: Shown(409, _INVALID, "idempotency_conflict"),
@@ -75,6 +76,8 @@ def error_response(error: errors.ForebayError) -> Response:
     headers = {}
     if isinstance(error, errors.Unavailable | errors.TooManyRequests):
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
+    if isinstance(error, errors.TooManyWaiting):
+        headers["connection"] = "close"  # it is connections that are scarce
     if isinstance(error, errors.NotAuthenticated):
         headers["www-authenticate"] = "Bearer"
     return _response(_shown(error).status, error_object(error), headers)

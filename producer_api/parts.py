@@ -23,6 +23,7 @@ from shared.domain.notices import Outbox
 from shared.domain.public_addresses import AllowedNetworks
 from shared.domain.reservations import RateLimits
 from shared.domain.schedule import Schedule
+from shared.domain.seats import Seats
 from shared.domain.tenants import Keyring
 from shared.domain.webhook_deliveries import Deliveries
 from shared.domain.webhook_endpoints import WebhookEndpoints
@@ -34,6 +35,7 @@ from shared.domain.work_queue import WorkQueue
 class ApiParts:
     """The ports and the settings.
 
+    seats: for the clients that wait on this process.
     cache_default: how a job uses the cache where it does not say.
     policies: what our own users may submit.
     body_limit: bytes of a request's body, and of one line of a bulk upload.
@@ -63,6 +65,7 @@ class ApiParts:
     catalog: Catalog
     clock: Clock
     emit: Emit
+    seats: Seats
     cache_default: CachePolicy
     policies: Policies = NO_POLICIES
     body_limit: int = DEFAULT_BODY_LIMIT

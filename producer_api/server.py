@@ -8,7 +8,6 @@ from typing import Final
 
 import uvicorn
 
-from producer_api import open_files
 from producer_api.described_api import DescribedApi
 from shared.domain.errors import ConfigurationError
 
@@ -42,10 +41,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def serve(app: DescribedApi, listener: socket.socket, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
-    """Serve until ``stop`` is set or this is cancelled, then let requests under way end.
-
-    Raises the process's limit of open files as far as it may: who waits holds a connection.
-    """
+    """Serve until ``stop`` is set or this is cancelled, then let requests under way end."""
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -56,7 +52,6 @@ async def serve(app: DescribedApi, listener: socket.socket, stop: asyncio.Event,
         timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
     )
     server = _Server(config, on_ready)
-    open_files.allow_many()
     stopping = asyncio.create_task(_stop_with(stop, server, app))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:

@@ -15,6 +15,7 @@ from producer_api.job_failures import failure_of
 from producer_api.open_streams import OpenStreams
 from producer_api.parts import ApiParts
 from producer_api.presence import while_present
+from producer_api.seated_response import SeatedResponse
 from producer_api.streamed_answer import StreamedAnswer
 from producer_api.waiting import Waiting, WaitingCall
 from shared.domain import ids
@@ -38,21 +39,23 @@ class SynchronousCalls:
         """Give the provider's answer, or why there is none. A streamed answer begins when it is sent.
 
         Raises:
-            ForebayError: the job was not accepted.
+            ForebayError: the job was not accepted, or its client may not wait.
             ClientDisconnect: nobody waits any more.
         """
         call, arrival = await self._read(request, endpoint)
+        team, seats = arrival.principal.team, self._parts.seats
+        admit = partial(self._waiting.admit, arrival)
         if arrival.streams:
-            return StreamedAnswer(
-                call, self._waiting, partial(self._waiting.admit, arrival), self._parts.answer_streams, self._streams
-            )
-        job = await self._waiting.admit(arrival)
-        del arrival  # it is large, and the wait is long
-        try:
-            job = await while_present(request.receive, self._waiting.final(job, call.timeout_s))
-        except ClientDisconnect:
-            await self._waiting.give_up(call, job)
-            raise
+            streams = self._parts.answer_streams
+            return SeatedResponse(StreamedAnswer(call, self._waiting, admit, streams, self._streams), seats, team)
+        with seats.taken(team):  # before it is let in: who may not wait is charged nothing
+            job = await admit()
+            del arrival, admit  # it is large, and the wait is long
+            try:
+                job = await while_present(request.receive, self._waiting.final(job, call.timeout_s))
+            except ClientDisconnect:
+                await self._waiting.give_up(call, job)
+                raise
         return self._answered(call, job)
 
     async def _read(self, request: Request, endpoint: Endpoint) -> tuple[WaitingCall, Arrival]:

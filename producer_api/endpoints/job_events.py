@@ -13,6 +13,7 @@ from producer_api.event_source import HEARTBEAT, HEARTBEAT_S, EventSource, event
 from producer_api.open_streams import OpenStreams
 from producer_api.parts import ApiParts
 from producer_api.schemas import ERRORS
+from producer_api.seated_response import SeatedResponse
 from shared.domain.errors import InvalidInput, StoreUnavailable
 from shared.domain.job_watch import JobWatch, StatusChange, WatchedJob
 from shared.domain.tenants import Scope
@@ -60,7 +61,8 @@ def router(parts: ApiParts, authentication: Authentication, streams: OpenStreams
             raise absent.error(job_id)
         if seen.job.status.is_final and not seen.changes_after(last_us):
             return Response(status_code=204)
-        return EventSource(_events(parts.watch, streams, principal.team, job_id, last_us))
+        told = EventSource(_events(parts.watch, streams, principal.team, job_id, last_us))
+        return told if seen.job.status.is_final else SeatedResponse(told, parts.seats, principal.team)
 
     return routes
 

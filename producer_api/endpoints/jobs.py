@@ -1,5 +1,6 @@
 """The jobs: submit, look, list, cancel."""
 
+from contextlib import ExitStack
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -12,6 +13,7 @@ from producer_api.endpoints.answers import job_response, json_response
 from producer_api.endpoints.batches import require_batch
 from producer_api.pages import page_of, require_cursor
 from producer_api.parts import ApiParts
+from producer_api.presence import while_present
 from producer_api.results import ResultHub
 from producer_api.schemas import ERRORS, EXAMPLE, JobList, JobObject, submission_schema
 from shared.domain.job import Job, JobStatus
@@ -72,7 +74,9 @@ def router(parts: ApiParts, authentication: Authentication, admission: Admission
     async def get_job(request: Request, job_id: str, wait: Wait = 0.0) -> Response:
         """Give a job; with `wait`, when it is finished or the seconds are over."""
         principal = await authentication.principal(request, Scope.READ)
-        return job_response(await shelf.job(principal.team, job_id, wait))
+        if wait == 0:
+            return job_response(await shelf.job(principal.team, job_id))
+        return job_response(await while_present(request.receive, shelf.ended_job(principal.team, job_id, wait)))
 
     @routes.post("/{job_id}/cancel", responses={200: {"model": JobObject}})
     async def cancel_job(request: Request, job_id: str) -> Response:
@@ -92,13 +96,28 @@ class _Shelf:
         self._cancellation = Cancellation(parts)
         self._absent = AbsentJobs(parts.clock, parts.retention_s)
 
-    async def job(self, team: str, job_id: str, wait_s: float) -> Job:
+    async def job(self, team: str, job_id: str) -> Job:
         self._absent.require_id(job_id)
-        job = (
-            await self._results.final(job_id, lambda: self._parts.store.get(team, job_id), wait_s, gives_way=True)
-            if wait_s > 0
-            else await self._parts.store.get(team, job_id)
-        )
+        job = await self._parts.store.get(team, job_id)
+        if job is None:
+            raise self._absent.error(job_id)
+        return job
+
+    async def ended_job(self, team: str, job_id: str, wait_s: float) -> Job:
+        """Give the job when it has ended, or as it is when the time is over; who has to wait takes a seat."""
+        self._absent.require_id(job_id)
+        waits = False
+        with ExitStack() as seat:
+
+            async def look() -> Job | None:
+                nonlocal waits
+                job = await self._parts.store.get(team, job_id)
+                if not (waits or job is None or job.status.is_final):
+                    seat.enter_context(self._parts.seats.taken(team))
+                    waits = True
+                return job
+
+            job = await self._results.final(job_id, look, wait_s, gives_way=True)
         if job is None:
             raise self._absent.error(job_id)
         return job

@@ -12,7 +12,8 @@
     ├── TooManyRequests              it would be too much now: try again later
     │   ├── LimitExceeded
     │   ├── BacklogFull
-    │   └── DeadlineCannotBeMet
+    │   ├── DeadlineCannotBeMet
+    │   └── TooManyWaiting
     ├── NotFound
     ├── Expired
     ├── IdempotencyConflict
@@ -105,6 +106,10 @@ class BacklogFull(TooManyRequests):
 
 class DeadlineCannotBeMet(TooManyRequests):
     """The job would not be done by its deadline."""
+
+
+class TooManyWaiting(TooManyRequests):
+    """As many clients wait for answers as may wait."""
 
 
 class NotFound(ForebayError):

@@ -13,6 +13,7 @@ import orjson
 from redis.asyncio import Redis
 
 from producer_api.app import ApiParts, create_app
+from producer_api.open_files import allow_many
 from producer_api.server import listen, serve
 from shared.adapters.redis.allowances import RedisAllowances
 from shared.adapters.redis.answer_cache import RedisAnswerCache
@@ -42,6 +43,7 @@ from shared.domain.job_intake import Accepted, NewJob
 from shared.domain.job_store import JobStore
 from shared.domain.lanes import MAILBOXES, QueueName
 from shared.domain.routing import ClientKind, Deployment
+from shared.domain.seats import Seats
 from shared.domain.tenants import DEFAULT_TEAM, Keyrings, Principal, Scope
 from shared.domain.usage import Usage
 from shared.domain.work_queue import Message
@@ -277,6 +279,7 @@ async def running_api(redis_url: str, **changes: Any) -> AsyncIterator[Api]:  # 
         catalog=CATALOG,
         clock=clock,
         emit=events.append,
+        seats=Seats.of(allow_many()),
         cache_default=CachePolicy(),
         body_limit=BODY_LIMIT,
     )

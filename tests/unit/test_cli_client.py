@@ -21,14 +21,16 @@ def answering(handler: Handler) -> AbstractAsyncContextManager[str]:
     return serving(app)
 
 
-def refusing(status: int, times: int, headers: dict[str, str] | None = None) -> tuple[Handler, list[web.Request]]:
+def refusing(
+    status: int, times: int, headers: dict[str, str] | None = None, code: str = "unavailable"
+) -> tuple[Handler, list[web.Request]]:
     seen: list[web.Request] = []
 
     async def handle(request: web.Request) -> web.StreamResponse:
         await request.read()
         seen.append(request)
         if len(seen) <= times:
-            error = {"message": "not now", "type": "server_error", "param": "p", "code": "unavailable"}
+            error = {"message": "not now", "type": "server_error", "param": "p", "code": code}
             return web.json_response({"error": error}, status=status, headers=headers)
         return web.json_response(JOB)
 
@@ -42,6 +44,23 @@ async def test_an_outage_is_waited_for_as_long_as_the_server_asks() -> None:
         assert await client.get("job_1") == JOB
     assert len(seen) == 3
     assert min(clock.waits) >= 7
+
+
+async def test_who_may_not_wait_now_asks_for_the_job_again_when_the_server_says() -> None:
+    handler, seen = refusing(429, 20, {"retry-after": "10"}, "too_many_waiting")
+    clock = ManualClock()
+    async with answering(handler) as url, AsyncClient(url, "fb-k", clock) as client:
+        assert await client.wait_for_job("job_1") == JOB
+    assert len(seen) == 21
+    assert clock.waits == [10.0] * 20
+
+
+async def test_another_refusal_of_a_long_poll_is_reported_at_once() -> None:
+    handler, seen = refusing(429, 1, {"retry-after": "10"}, "limit_exceeded")
+    async with answering(handler) as url, AsyncClient(url, "fb-k", ManualClock()) as client:
+        with pytest.raises(ApiError, match="not now"):
+            await client.wait_for_job("job_1")
+    assert len(seen) == 1
 
 
 async def test_an_outage_without_end_is_reported() -> None:
