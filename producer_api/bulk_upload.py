@@ -18,6 +18,7 @@ from producer_api.admission import Admission, Admitted
 from producer_api.body import Line, split_lines, too_large
 from producer_api.drafts import Arrival
 from producer_api.error_responses import error_object
+from producer_api.open_batch import OpenBatch
 from producer_api.parts import ApiParts
 from shared.domain import ids
 from shared.domain.batches import Batch
@@ -61,7 +62,7 @@ class BulkUpload:
         self.batch_id = _batch_id(principal.team, idempotency_key, parts.clock.now())
         self.rejections = Rejections()
         self.accepted = 0
-        self._is_open = False
+        self._open_batch: OpenBatch | None = None
         self._under_way: deque[asyncio.Task[list[tuple[int, Admitted]]]] = deque()
         self._broken: Unavailable | None = None
 
@@ -104,17 +105,20 @@ class BulkUpload:
             await self._hand_over(group)
 
     async def _hand_over(self, group: list[Line]) -> None:
-        if not self._is_open:
-            now = self._parts.clock.now()
-            batch = Batch(self.batch_id, self._team, None, now, is_open=True, webhook=self._webhook)
-            opened = await self._parts.store.open_batch(batch)
-            if opened.webhook != self._webhook:
-                raise IdempotencyConflict("The idempotency key was used before, for an upload with another `webhook`.")
-            self._is_open = True
+        if self._open_batch is None:
+            await self._open()
         if len(self._under_way) == GROUPS_UNDER_WAY:
             self._count(await self._under_way.popleft())
         if self._broken is None:
             self._under_way.append(asyncio.create_task(self._admit(group)))
+
+    async def _open(self) -> None:
+        now = self._parts.clock.now()
+        batch = OpenBatch(Batch(self.batch_id, self._team, None, now, is_open=True, webhook=self._webhook), self._parts)
+        opened = await batch.open()
+        if opened.webhook != self._webhook:
+            raise IdempotencyConflict("The idempotency key was used before, for an upload with another `webhook`.")
+        self._open_batch = batch
 
     async def _admit(self, group: list[Line]) -> list[tuple[int, Admitted]]:
         arrivals = [self._arrival(line.number, line.body) for line in group if line.body is not None]
@@ -146,9 +150,9 @@ class BulkUpload:
             raise failures[0]
 
     async def _close(self) -> None:
-        if self._is_open:
+        if self._open_batch is not None:
             try:
-                await self._parts.store.close_batch(self._team, self.batch_id)
+                await self._open_batch.close()
             except StoreUnavailable as error:
                 self._broken = self._broken or error
             else:

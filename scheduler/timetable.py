@@ -16,6 +16,7 @@ from scheduler.duties.parts import DutyParts
 from scheduler.duties.publish_notices import PublishNotices
 from scheduler.duties.publish_overdue_deliveries import PublishOverdueDeliveries
 from scheduler.duties.republish_stranded_jobs import RepublishStrandedJobs
+from scheduler.duties.seal_batches import SealBatches
 from scheduler.duties.watch_deadlines import WatchDeadlines
 from shared.domain.durations import format_duration
 
@@ -70,6 +71,7 @@ def timetable(parts: DutyParts, shelf: FileShelf | None = None) -> tuple[Row, ..
         Row("publish notices", every(10), PublishNotices(parts)),
         Row("publish overdue deliveries", every(30), PublishOverdueDeliveries(parts)),
         Row("expire jobs", every(5), ExpireJobs(parts)),
+        Row("seal batches", every(30), SealBatches(parts)),
         Row("watch deadlines", every(60), WatchDeadlines(parts)),
         Row("forget jobs", every(60), ForgetJobs(parts)),
         Row("forget deliveries", every(60), ForgetDeliveries(parts)),

@@ -19,11 +19,24 @@ CLOSE_SHARE: Final = 0.1
 """A deadline is close when a tenth of a job's time is left, and an hour at most."""
 
 
+BATCH_LEASE_S: Final = 120.0
+"""Seconds a batch stays open after its upload opened it last; after that nobody goes on with it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExpiredJob:
     """A job that was just ended. ``notices``: to be published."""
 
     job: Job
+    notices: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SealedBatch:
+    """A batch that was just closed. ``notices``: to be published, if it was finished by that."""
+
+    team: str
+    batch_id: str
     notices: tuple[Notice, ...] = ()
 
 
@@ -59,4 +72,11 @@ class JobUpkeep(Protocol):
 
     async def pass_over(self, jobs: Sequence[Stranded]) -> None:
         """Send stranded jobs that cannot be published behind the others, as if they had been accepted just now."""
+        ...
+
+    async def seal(self, most: int, lease_s: float = BATCH_LEASE_S) -> list[SealedBatch]:
+        """Close open batches that nobody opened (again) for ``lease_s`` seconds, at most so many.
+
+        Each in one step, so that one whose upload goes on just then stays open.
+        """
         ...

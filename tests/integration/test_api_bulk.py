@@ -3,13 +3,20 @@
 import asyncio
 import tracemalloc
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import orjson
 import pytest
 
 from producer_api.bulk_upload import MOST_UNCONFIRMED
+from producer_api.open_batch import OpenBatch
 from producer_api.schemas import BatchObject, BulkAnswer
+from shared.adapters.redis.job_upkeep import RedisJobUpkeep
+from shared.adapters.redis.keys import of_team
+from shared.domain.batches import Batch
+from shared.domain.job_upkeep import BATCH_LEASE_S
 from shared.wire import envelope
+from tests.clock import SteppingClock
 from tests.eventually import eventually
 from tests.integration.api_rig import BODY_LIMIT, CHAT, KEY, OTHER_KEY, SUBMISSION, TEAM, Answer, Api
 
@@ -244,6 +251,51 @@ async def test_a_client_that_goes_away_midway_keeps_what_was_accepted_and_its_ba
     resumed = await api.upload([line(n) for n in range(300)], idempotency_key="night-1")
     assert resumed.json["accepted"] == 300
     assert len({published.message.job_id for published in api.queue.published}) == 300
+
+
+async def test_a_batch_is_held_open_while_its_lines_come_slowly_and_no_longer(api: Api) -> None:
+    clock, opened = SteppingClock(), of_team(TEAM).open_batches
+    batch = OpenBatch(Batch("batch_1", TEAM, None, 1.0, is_open=True), replace(api.parts, clock=clock))
+    await batch.open()
+
+    async def is_opened_again() -> bool:
+        return (await api.redis.zscore(opened, "batch_1") or 0) > 1
+
+    for _ in range(3):
+        await api.redis.zadd(opened, {"batch_1": 1.0})
+        await clock.advance(BATCH_LEASE_S)
+        await eventually(is_opened_again)
+    await batch.close()
+    await clock.advance(9 * BATCH_LEASE_S)
+    closed = await api.store.batch(TEAM, "batch_1")
+    assert closed is not None
+    assert (closed.is_open, closed.finished_at is None) == (False, False)
+    assert await api.redis.zcard(opened) == 0
+
+
+async def test_an_upload_whose_batch_was_sealed_meanwhile_loses_no_line_nor_does_one_that_comes_again(api: Api) -> None:
+    go_on = asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        for n in range(300):
+            yield line(n) + b"\n"
+        await go_on.wait()
+        yield line(300) + b"\n"
+
+    upload = asyncio.create_task(api.upload(slowly(), idempotency_key="night-1"))
+    await eventually(lambda: has_published(api, 256))
+    [sealed] = await RedisJobUpkeep(api.redis).seal(9, lease_s=0.0)  # its API was paused
+    go_on.set()
+    for uploading, count in (
+        (upload, 301),
+        (api.upload([line(n) for n in range(302)], idempotency_key="night-1"), 302),
+    ):
+        taken = BulkAnswer.model_validate((await uploading).json)
+        assert (taken.batch_id, taken.accepted, taken.rejected) == (sealed.batch_id, count, [])
+        batch = await api.store.batch(TEAM, sealed.batch_id)
+        assert batch is not None
+        assert (batch.is_open, batch.total) == (False, count)
+    assert len({published.message.job_id for published in api.queue.published}) == 302
 
 
 async def test_twenty_thousand_lines_are_never_unconfirmed_in_great_number(api: Api) -> None:

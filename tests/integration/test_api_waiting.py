@@ -9,7 +9,7 @@ import pytest
 
 from producer_api.schemas import ErrorBody
 from shared.domain.job import Job
-from shared.domain.job_store import JobFilter
+from shared.domain.job_lookup import JobFilter
 from shared.domain.seats import COME_AGAIN_S, Seats
 from tests.eventually import eventually
 from tests.integration.api_rig import CHAT, KEY, OTHER_KEY, OTHER_TEAM, TEAM, Answer, Api, running_api

@@ -11,6 +11,7 @@ from scheduler.duties.expire_jobs import ExpireJobs
 from scheduler.duties.parts import DutyParts
 from scheduler.duties.publish_notices import PublishNotices
 from scheduler.duties.republish_stranded_jobs import RepublishStrandedJobs
+from scheduler.duties.seal_batches import SealBatches
 from scheduler.duties.watch_deadlines import WatchDeadlines
 from scheduler.scheduler import Scheduler
 from scheduler.timetable import Row, every, timetable
@@ -19,6 +20,7 @@ from shared.adapters.redis.deliveries import RedisDeliveries
 from shared.adapters.redis.job_upkeep import RedisJobUpkeep
 from shared.adapters.redis.schedule import RedisSchedule
 from shared.domain.allowances import UNLIMITED, Allowance, Charge, Charged, OverLimit, Owner, OwnerKind
+from shared.domain.batches import Batch
 from shared.domain.callbacks import Callback
 from shared.domain.clock import SystemClock
 from shared.domain.errors import StoreUnavailable
@@ -128,6 +130,21 @@ async def test_a_job_that_expired_unseen_gives_the_tokens_back_it_was_charged(ri
     await ExpireJobs(duties)()
     [charged] = await duties.allowances.take([second])
     assert isinstance(charged, Charged)
+
+
+async def test_a_batch_whose_api_was_killed_is_closed_and_its_end_is_told(rig: Rig, duties: DutyParts) -> None:
+    store = rig.parts.store
+    batch = Batch(new_id("batch", 1.0), TEAM, None, rig.clock.now(), is_open=True, webhook="https://example.com/hook")
+    await store.open_batch(batch)
+    spec = await record_only(rig, batch_id=batch.id)
+    await store.cancel(TEAM, spec.id)
+    assert await SealBatches(duties, lease_s=3600)() == 0
+    assert await SealBatches(duties, lease_s=0)() == 1
+    sealed = await store.batch(TEAM, batch.id)
+    assert sealed is not None
+    assert (sealed.is_open, sealed.cancelled, sealed.finished_at is None) == (False, 1, False)
+    assert (await rig.parts.queue.depth(Mailbox.WEBHOOKS.queue)).ready == 1
+    assert await duties.outbox.pending(TEAM, [batch.id]) == []
 
 
 async def test_lanes_whose_waiting_jobs_are_close_to_their_deadline_are_announced(rig: Rig, duties: DutyParts) -> None:

@@ -2,7 +2,7 @@
 
 from shared.adapters.redis import scripts
 from shared.adapters.redis.codec import batch_fields, batch_from
-from shared.adapters.redis.keys import of_team
+from shared.adapters.redis.keys import TEAMS, of_team
 from shared.adapters.redis.round_trips import RoundTrips, ScriptCall
 from shared.domain.batches import Batch
 from shared.domain.errors import NotFound
@@ -30,18 +30,20 @@ class BatchRecords:
 
     async def open(self, batch: Batch) -> Batch:
         """Begin a batch, or go on with the one that is there."""
-        keys = [of_team(batch.team).batch(batch.id)]
-        arguments = [2 * self._retention_ms, batch.webhook or "", *batch_fields(batch)]
-        opened = batch_from(await self._server.run(ScriptCall(scripts.OPEN_BATCH, keys, arguments)))
+        keys = [of_team(batch.team).batch(batch.id), of_team(batch.team).open_batches]
+        arguments = [batch.id, 2 * self._retention_ms, batch.webhook or "", *batch_fields(batch)]
+        opening = ScriptCall(scripts.OPEN_BATCH, keys, arguments)
+        [values] = await self._server.run_all([opening], before=[("SADD", TEAMS, batch.team)])
+        opened = batch_from(values)
         if opened is None:
             raise NotFound(f"There is no batch {batch.id}: its retention is zero.")
         return opened
 
     async def close(self, team: str, batch_id: str) -> Batch:
         """Note that all jobs have come in. Raises ``NotFound``."""
-        of_it = of_team(team)
-        keys = [of_it.batch(batch_id), of_it.batch_jobs(batch_id), of_it.outbox, of_it.events]
-        closed = batch_from(await self._server.run(ScriptCall(scripts.CLOSE_BATCH, keys, [self._retention_ms])))
+        arguments = (batch_id, self._retention_ms)
+        closing = ScriptCall(scripts.CLOSE_BATCH, of_team(team).closing_batch(batch_id), arguments)
+        closed = batch_from(await self._server.run(closing))
         if closed is None:
             raise NotFound(f"There is no batch {batch_id}.")
         return closed

@@ -13,7 +13,7 @@ from shared.adapters.redis.teams import Teams
 from shared.domain.job import EXPIRED, Job
 from shared.domain.job_intake import Stranded
 from shared.domain.job_store import DEFAULT_RETENTION_S
-from shared.domain.job_upkeep import LONG_OVERDUE_S, ExpiredJob
+from shared.domain.job_upkeep import BATCH_LEASE_S, LONG_OVERDUE_S, ExpiredJob, SealedBatch
 from shared.domain.lanes import DEFERRABLE_WINDOWS
 
 AT_ONCE: Final = 200
@@ -76,6 +76,26 @@ class RedisJobUpkeep:
             return ScriptCall(scripts.PASS_OVER_STRANDED, [of_team(team).accepted], by_team[team])
 
         await self._teams.of_each(list(by_team), passing)
+
+    async def seal(self, most: int, lease_s: float = BATCH_LEASE_S) -> list[SealedBatch]:
+        """Close batches whose upload nobody goes on with, of each team as many."""
+
+        def looking(team: str, limit: int) -> ScriptCall:
+            return ScriptCall(scripts.ABANDONED_BATCHES, [of_team(team).open_batches], (lease_s, limit))
+
+        found = await self._teams.some_of_each(looking, most)
+        batches = [(team, batch_id.decode()) for team, some in found for batch_id in some]
+        calls = [
+            ScriptCall(
+                scripts.SEAL_BATCH, of_team(team).closing_batch(batch_id), (batch_id, self._retention_ms, lease_s)
+            )
+            for team, batch_id in batches
+        ]
+        return [
+            SealedBatch(team, batch_id, tuple(notices_from(team, notices)))
+            for (team, batch_id), notices in zip(batches, await self._server.run_all(calls), strict=True)
+            if notices is not None
+        ]
 
     async def _teams_with_a_deadline(self, earliest: float | str, latest: float) -> list[str]:
         return await self._teams.with_any(lambda team, most: self._looking(team, earliest, latest, 0, most))

@@ -136,6 +136,15 @@ class TeamKeys:
         """As ``index``, for the jobs of a batch."""
         return f"{self.prefix}batch-jobs:{batch_id}"
 
+    @property
+    def open_batches(self) -> str:
+        """A sorted set of the ids of batches whose lines are still coming in, by when each was opened last."""
+        return f"{self.prefix}open-batches"
+
+    def closing_batch(self, batch_id: str) -> list[str]:
+        """The keys that ``lua/close_batch.lua`` documents."""
+        return [self.batch(batch_id), self.batch_jobs(batch_id), self.outbox, self.events, self.open_batches]
+
     def allowance(self, owner: Owner) -> str:
         """A hash: the buckets of the team itself, or of a user, a feature or a key of it."""
         return f"{self.prefix}allowance:{owner.kind}:{_digest(owner.name)}"

@@ -157,6 +157,8 @@ async def _keep_jobs(store: RedisJobStore, upkeep: RedisJobUpkeep) -> None:
     await upkeep.forget(9)
     await store.accept([new(a_spec())])
     await upkeep.pass_over(await store.stranded(0.0, 9))
+    await store.open_batch(a_batch("batch_2"))
+    assert [batch.batch_id for batch in await upkeep.seal(9, lease_s=0.0)] == ["batch_2"]
 
 
 async def _revive(store: RedisJobStore) -> None:

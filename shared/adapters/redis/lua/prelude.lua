@@ -174,6 +174,17 @@ local function settle_batch(batch, jobs, outbox, events, retention_ms)
   return {}
 end
 
+-- Notes that all jobs of a batch have come in, with the keys of close_batch.lua. Returns the batch's notices.
+local function close_batch(id, retention_ms)
+  redis.call('ZREM', KEYS[5], id)
+  if redis.call('EXISTS', KEYS[1]) == 0 then
+    return {}
+  end
+  redis.call('HSET', KEYS[1], 'is_open', 0)
+  redis.call('HDEL', KEYS[1], 'resumed')
+  return settle_batch(KEYS[1], KEYS[2], KEYS[3], KEYS[4], retention_ms)
+end
+
 -- Adds attempts (a line of JSON each) to those of a job.
 local function add_attempts(attempts)
   local earlier = redis.call('HGET', KEYS[1], 'attempts')
