@@ -5,7 +5,6 @@ import signal
 from pathlib import Path
 
 import pytest
-from yarl import URL
 
 from shared.adapters.redis.connection import connect
 from shared.adapters.redis.keys import of_team
@@ -20,18 +19,13 @@ from workers.lease import LEASE_S
 TEXT = "Slow the first time"
 
 
-def attentive(amqp_url: str) -> str:
-    """Have the broker notice within seconds that nobody is at the other end; with 10 s it takes half a minute."""
-    return str(URL(amqp_url).update_query(heartbeat=2))
-
-
 @pytest.mark.hazard(2)
 async def test_a_worker_paused_for_two_leases_and_woken_changes_nothing_of_what_another_did(
     tmp_path: Path, rabbitmq_url: str
 ) -> None:
     async with (
         simulated_provider() as provider,
-        cluster(tmp_path, write_config(tmp_path, provider.url), attentive(rabbitmq_url)) as installation,
+        cluster(tmp_path, write_config(tmp_path, provider.url), rabbitmq_url) as installation,
     ):
         client, store = installation.client, connect(installation.store.url)
         await provider.faults("hang", contains=TEXT, count=1)

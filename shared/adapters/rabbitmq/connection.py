@@ -26,7 +26,11 @@ CONNECT_DEADLINE_S: Final = 1.8
 _CHANNEL_DEADLINE_S: Final = 1.0
 _CLOSE_DEADLINE_S: Final = 3.0
 _LOOK_AGAIN_S: Final = 1.0
-_HEARTBEAT_S: Final = 10
+_HEARTBEAT_S: Final = 5
+"""RabbitMQ looks each so many seconds whether anything came, and closes at the second look without: 10 to 15 s after
+the last sign of life. aiormq gives one every 2 s, so an event loop may be held up for 8 s and keep its connection: far
+longer than a worker's lease. Shorter than 5 s RabbitMQ advises against; longer leaves the jobs of a paused or cut-off
+worker waiting for longer."""
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 1.0
 
