@@ -2,7 +2,15 @@ import asyncio
 
 import pytest
 
-from workers.couriers.webhook_places import MOST_WAITING, QUICK_S, Places, Receiver
+from workers.couriers.webhook_places import (
+    BACK_EACH_S,
+    FAILURES_IN_A_ROW,
+    LONGEST_BACK_S,
+    MOST_WAITING,
+    QUICK_S,
+    Places,
+    Receiver,
+)
 
 ONE = Receiver("red", "https://example.com:443")
 OTHER = Receiver("red", "https://example.org:443")
@@ -69,11 +77,42 @@ async def test_who_waits_counts_for_its_team_until_it_gives_up() -> None:
 
 async def test_one_that_fails_has_one_place_until_it_answers_well() -> None:
     places = Places(3)
-    await answer(places, ONE, went_well=False)
+    for _ in range(FAILURES_IN_A_ROW):
+        await answer(places, ONE, went_well=False)
     assert [await places.take(ONE) for _ in range(2)] == [True, False]
     with places.held(ONE) as it:
         it.is_known(went_well=True, duration_s=0.1)
     assert [await places.take(ONE) for _ in range(3)] == [True] * 3
+
+
+async def test_one_that_fails_now_and_then_keeps_its_places() -> None:
+    places = Places(3)
+    for went_well in [*[False] * (FAILURES_IN_A_ROW - 1), True, *[False] * (FAILURES_IN_A_ROW - 1)]:
+        await answer(places, ONE, went_well=went_well)
+    assert [await places.take(ONE) for _ in range(3)] == [True] * 3
+
+
+async def test_who_finds_no_place_with_a_quick_receiver_comes_back_soon_and_each_after_the_one_before() -> None:
+    places = Places(3)
+    await answer(places, ONE, went_well=True)
+    assert [places.back_in_s(ONE, now=100.0) for _ in range(3)] == [BACK_EACH_S * number for number in (1, 2, 3)]
+    assert places.back_in_s(ONE, now=200.0) == BACK_EACH_S, "it does not grow with the times"
+    crowd = [places.back_in_s(ONE, now=300.0) for _ in range(round(2 * LONGEST_BACK_S / BACK_EACH_S))]
+    assert crowd[-1] == LONGEST_BACK_S
+
+
+async def test_nobody_can_say_when_there_is_a_place_with_who_is_slow_or_fails_or_while_the_team_has_none() -> None:
+    places = Places(3, of_team=1)
+    assert places.back_in_s(ONE, now=100.0) is None, "it has never answered"
+    await answer(places, ONE, went_well=True, duration_s=QUICK_S)
+    assert places.back_in_s(ONE, now=100.0) is None, "it is slow"
+    for _ in range(FAILURES_IN_A_ROW):
+        await answer(places, ONE, went_well=False)
+    assert places.back_in_s(ONE, now=100.0) is None, "it fails"
+    await answer(places, ONE, went_well=True)
+    assert places.back_in_s(ONE, now=100.0) is not None
+    assert await places.take(OTHER)
+    assert places.back_in_s(ONE, now=100.0) is None, "its team has no place left"
 
 
 async def test_a_few_wait_for_a_quick_receiver_and_get_the_places_that_come_free() -> None:

@@ -55,7 +55,7 @@ class Attempts:
             return
         receiver = Receiver.of(due.team, delivery.url)
         if not await self._places.take(receiver):
-            await self._put_away(due, message)
+            await self._put_away(due, message, self._places.back_in_s(receiver, self._parts.clock.monotonic()))
             return
         with self._places.held(receiver) as answer:
             claim = await self._parts.deliveries.claim(due, self._parts.clock.now(), self._parts.lease_s)
@@ -161,8 +161,15 @@ class Attempts:
         await self._parts.queue.publish(_QUEUE, due.message(), delay_s)
         await self._parts.deliveries.note_queued(due)
 
-    async def _put_away(self, due: AttemptDue, message: Message) -> None:
-        """Let a message come again in a while; that is no attempt. Those of one receiver do not all come at once."""
+    async def _put_away(self, due: AttemptDue, message: Message, back_in_s: float | None = None) -> None:
+        """Let a message come again in a while; that is no attempt. Those of one receiver do not all come at once.
+
+        back_in_s: when there will be a place for it; None: nobody can say, so it waits longer each time.
+        """
+        if back_in_s is not None:
+            delay_s = back_in_s + self._parts.schedule.uniform(0.0, 1.0)
+            await self._parts.queue.publish(_QUEUE, due.message(1), delay_s)
+            return
         times_busy = int(message.headers.get(BUSY, "0"))
         longest_s = min(2.0**times_busy, LONGEST_BUSY_S)
         delay_s = longest_s * (1 - self._parts.schedule.uniform(0.0, 0.5))

@@ -17,6 +17,14 @@ LONGEST_WAIT_S: Final = 1.0
 MOST_WAITING: Final = 24
 """Deliveries that may wait here for a place with one quick receiver: it is free again before they could be put away."""
 
+FAILURES_IN_A_ROW: Final = 3
+"""Attempts that failed one after the other, until a receiver counts as failing: one that fails now and then does not."""
+
+BACK_EACH_S: Final = 1 / 32
+"""Seconds between the messages that come back for a place with one quick receiver: what they cost is bounded by it."""
+
+LONGEST_BACK_S: Final = 64.0
+
 MOST_OF_A_TEAM: Final = HANDS // 4
 """Deliveries of one team, to all of its receivers together, that may hold a hand: the rest is for the others."""
 
@@ -45,19 +53,28 @@ class Receiver:
 
 @dataclass(slots=True)
 class _Desk:
-    """One receiver's places. ``is_quick``: it answered soon, the last time; ``is_failing``: it did not answer well."""
+    """One receiver's places.
+
+    is_quick: it answered soon, the last time. failures: attempts in a row that it did not answer well.
+    next_back_at: when the next message that is put away comes back, on the caller's clock.
+    """
 
     taken: int = 0
     is_quick: bool = False
-    is_failing: bool = False
+    failures: int = 0
+    next_back_at: float = 0.0
     waiting: list[asyncio.Event] = field(default_factory=list)
+
+    @property
+    def is_failing(self) -> bool:
+        return self.failures >= FAILURES_IN_A_ROW
 
 
 class Places:
     """Gives places to deliveries."""
 
     def __init__(self, concurrency: int, of_team: int = MOST_OF_A_TEAM) -> None:
-        """``concurrency``: places of each receiver; of one that fails only one, until it answers well again.
+        """``concurrency``: places of each receiver; of one that failed ``FAILURES_IN_A_ROW`` times only one, until it answers well.
 
         of_team: places of a team, those that are waited for included.
         """
@@ -78,6 +95,17 @@ class Places:
             if not is_taken:
                 self._let_go(receiver.team)
         return is_taken
+
+    def back_in_s(self, receiver: Receiver, now: float) -> float | None:
+        """Give the seconds after which who found no place is to come back, each after the one before.
+
+        None: the receiver is slow or fails, or its team has no place left; then nobody can say. now: monotonic seconds.
+        """
+        desk = self._desks.get(receiver)
+        if desk is None or not desk.is_quick or desk.is_failing or self._held[receiver.team] >= self._of_team:
+            return None
+        desk.next_back_at = min(max(desk.next_back_at, now) + BACK_EACH_S, now + LONGEST_BACK_S)
+        return desk.next_back_at - now
 
     async def _take(self, receiver: Receiver) -> bool:
         desk = self._desks.setdefault(receiver, _Desk())
@@ -101,7 +129,7 @@ class Places:
             desk.taken -= 1
             self._let_go(receiver.team)
             if answer.went_well is not None:
-                desk.is_failing = not answer.went_well
+                desk.failures = 0 if answer.went_well else desk.failures + 1
                 desk.is_quick = answer.duration_s < QUICK_S
             self._let_in(desk)
 
