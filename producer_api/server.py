@@ -9,6 +9,7 @@ from typing import Final
 import uvicorn
 
 from producer_api.described_api import DescribedApi
+from producer_api.listener import Listener
 from shared.domain.errors import ConfigurationError
 
 SHUTDOWN_GRACE_S: Final = 5
@@ -28,7 +29,7 @@ def listen(host: str, port: int) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With the protocol named, asyncio turns Nagle off: an answer in two writes would else wait 40 ms for an acknowledgement.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener = Listener(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

@@ -22,6 +22,11 @@ COME_AGAIN_S: Final = 10.0
 """Seconds after which who found no seat may ask again: nobody knows when others stop waiting."""
 
 
+def reserve_of(open_files: int) -> int:
+    """Give how many of a process's open files are kept for its connections to servers."""
+    return min(RESERVE, open_files // 2)
+
+
 class Seats:
     """The seats of one API process: who waits has one."""
 
@@ -33,7 +38,7 @@ class Seats:
     @classmethod
     def of(cls, open_files: int) -> Self:
         """Give as many as a process may have that is allowed so many open files; at least one."""
-        return cls(max(1, int(SHARE * (open_files - min(RESERVE, open_files // 2)))))
+        return cls(max(1, int(SHARE * (open_files - reserve_of(open_files)))))
 
     @property
     def free(self) -> int:
