@@ -41,9 +41,11 @@ class Running:
 
 
 @asynccontextmanager
-async def forebay(*arguments: str, settings: Mapping[str, str]) -> AsyncIterator[Running]:
-    """Run ``forebay …`` until the block ends; entered when it is ready."""
-    process = await start(*arguments, settings=settings)
+async def forebay(
+    *arguments: str, settings: Mapping[str, str], open_files: int | None = None
+) -> AsyncIterator[Running]:
+    """Run ``forebay …`` until the block ends; entered when it is ready. ``open_files``: as many as it may have."""
+    process = await start(*arguments, settings=settings, open_files=open_files)
     assert process.stdout is not None
     assert process.stderr is not None
     said = bytearray()
@@ -59,11 +61,12 @@ async def forebay(*arguments: str, settings: Mapping[str, str]) -> AsyncIterator
         await asyncio.gather(*listening)
 
 
-async def start(*arguments: str, settings: Mapping[str, str]) -> Process:
+async def start(*arguments: str, settings: Mapping[str, str], open_files: int | None = None) -> Process:
     """Start ``forebay …`` with these settings, and none of those that the tests were started with."""
+    limited = () if open_files is None else ("sh", "-c", f'ulimit -n {open_files}; exec "$@"', "sh")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("FOREBAY_")}
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "forebay", *arguments),
+        *(*limited, sys.executable, "-m", "forebay", *arguments),
         env={**inherited, **settings},
         stdin=PIPE,
         stdout=PIPE,
