@@ -19,11 +19,8 @@ from shared.domain.webhook_sender import Receipt
 from shared.domain.work_queue import Message
 from shared.wire.webhook_events import signed_headers
 from workers.couriers.webhook_parts import WebhookParts
-from workers.couriers.webhook_places import Answer, Places, Receiver
+from workers.couriers.webhook_places import LONGEST_BACK_S, Answer, Places, Receiver
 from workers.couriers.webhook_subjects import Subjects
-
-LONGEST_BUSY_S: Final = 64.0
-"""Seconds that a message is put away at most while there is no place for it."""
 
 _QUEUE: Final = Mailbox.WEBHOOKS.queue
 
@@ -171,6 +168,6 @@ class Attempts:
             await self._parts.queue.publish(_QUEUE, due.message(1), delay_s)
             return
         times_busy = int(message.headers.get(BUSY, "0"))
-        longest_s = min(2.0**times_busy, LONGEST_BUSY_S)
+        longest_s = min(2.0**times_busy, LONGEST_BACK_S)
         delay_s = longest_s * (1 - self._parts.schedule.uniform(0.0, 0.5))
         await self._parts.queue.publish(_QUEUE, due.message(min(times_busy + 1, 16)), delay_s)

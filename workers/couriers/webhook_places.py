@@ -24,6 +24,7 @@ BACK_EACH_S: Final = 1 / 32
 """Seconds between the messages that come back for a place with one quick receiver: what they cost is bounded by it."""
 
 LONGEST_BACK_S: Final = 64.0
+"""Seconds that a message is put away at most while there is no place for it."""
 
 MOST_OF_A_TEAM: Final = HANDS // 4
 """Deliveries of one team, to all of its receivers together, that may hold a hand: the rest is for the others."""
