@@ -37,7 +37,7 @@ from shared.domain.errors import (
     Unroutable,
 )
 from shared.domain.events import JobAccepted
-from shared.domain.job import Job, JobStatus
+from shared.domain.job import Job, JobSpec, JobStatus
 from shared.domain.job_intake import Acceptance, Accepted
 from shared.domain.notices import Announcer, Notice
 from shared.domain.tenants import Scope
@@ -63,8 +63,8 @@ class Admission:
         self._metering = Metering(parts.allowances, parts.clock)
         self._filing = Filing(parts.large)
         self._gathering = Gathering(self.admit_all)
-        self.withdrawals = Withdrawals(parts.store, self._metering.give_back, parts.clock, parts.emit)
         self._announcer = Announcer(parts.queue, parts.outbox)
+        self.withdrawals = Withdrawals(parts.store, self._metering.give_back, self._tell_batch, parts.clock, parts.emit)
         self._marks = Marks(parts.store, parts.clock)
         self._parts = parts
 
@@ -200,6 +200,7 @@ class Admission:
         if draft.idempotency is None:
             try:
                 await self._parts.store.withdraw(draft.spec.team, draft.spec.id)
+                await self._tell_batch(draft.spec)
             except StoreUnavailable:
                 self.withdrawals.add([draft.spec])
 
@@ -217,6 +218,12 @@ class Admission:
         """Publish the notices of jobs that were finished at once; what cannot be published now, the scheduler will."""
         with suppress(Unavailable):
             await self._announcer.tell(notices)
+
+    async def _tell_batch(self, spec: JobSpec) -> None:
+        """Tell the end of a batch, if the withdrawal of this job was it."""
+        if spec.batch_id is not None:
+            with suppress(Unavailable):
+                await self._announcer.tell_what_is_left(spec.team, [spec.batch_id])
 
     def _announce(self, drafts: list[Draft], jobs: list[Admitted]) -> None:
         for draft, job in zip(drafts, jobs, strict=True):

@@ -25,15 +25,17 @@ AGAIN_AFTER_S: Final = 5.0
 """Seconds after which it is done a second time: a store that was stuck may do first what it was asked last."""
 
 GiveBack = Callable[[Sequence[JobSpec]], Awaitable[None]]
+TellBatch = Callable[[JobSpec], Awaitable[None]]
 
 
 class Withdrawals:
     """Done in the background, one after the other."""
 
-    def __init__(self, store: JobIntake, give_back: GiveBack, clock: Clock, emit: Emit) -> None:
-        """``give_back``: undoes the charges of jobs."""
+    def __init__(self, store: JobIntake, give_back: GiveBack, tell_batch: TellBatch, clock: Clock, emit: Emit) -> None:
+        """``give_back``: undoes the charges of jobs. ``tell_batch``: tells the end of a job's batch, if that was the last."""
         self._store = store
         self._give_back = give_back
+        self._tell_batch = tell_batch
         self._clock = clock
         self._new: deque[JobSpec] = deque(maxlen=MOST)
         self._again: deque[tuple[float, JobSpec]] = deque(maxlen=MOST)
@@ -70,6 +72,7 @@ class Withdrawals:
             await self._store.withdraw(spec.team, spec.id)
             await self._give_back([spec])
             self._new.popleft()
+            await self._tell_batch(spec)
             self._again.append((now + AGAIN_AFTER_S, spec))
             return
         due_at, spec = self._again[0]

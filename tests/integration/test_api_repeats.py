@@ -8,6 +8,7 @@ from shared.adapters.redis.job_store import RedisJobStore
 from shared.adapters.redis.job_upkeep import RedisJobUpkeep
 from shared.domain.allowances import Allowance, Policies, TeamPolicy, Terms
 from shared.domain.job import JobStatus, Outcome
+from shared.domain.lanes import Mailbox
 from shared.wire.moments import format_moment
 from tests.eventually import eventually
 from tests.integration.api_rig import ANSWER, TEAM, Api, running_api
@@ -68,6 +69,22 @@ async def test_a_job_that_was_recorded_though_its_client_was_refused_is_withdraw
     assert await api.store.stranded(0.0, 9) == []
     next_try = await api.submit()
     assert (next_try.status, next_try.json["id"] != recorded) == (202, True)
+
+
+async def test_a_batch_that_ends_by_the_withdrawal_of_its_last_job_is_told(api: Api) -> None:
+    api.store.loses_answers = True
+    line = b'{"request": {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "x"}]}}'
+    assert (await api.upload([line], query="?webhook=https://example.com/hook")).status == 503
+    api.store.loses_answers = False
+
+    async def is_told() -> bool:
+        return bool(api.queue.published)
+
+    await eventually(is_told)
+    [(queue, batch_id)] = {(published.queue, published.message.job_id) for published in api.queue.published}
+    batch = await api.store.batch(TEAM, batch_id)
+    assert batch is not None
+    assert (queue, batch.is_open, batch.total) == (Mailbox.WEBHOOKS.queue, False, 0)
 
 
 async def test_with_an_idempotency_key_it_waits_for_its_clients_next_try(api: Api) -> None:
