@@ -4,14 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 from openai import OpenAI
 from standardwebhooks import Webhook
 
 from tests.servers.web import serving
+
+_OPENAI: Final = OpenAI(api_key="none").webhooks
+"""Made here, because its modules are loaded at its first use: a second and more, in which nothing else in the process goes on."""
 
 
 @dataclass(frozen=True)
@@ -112,13 +114,8 @@ class Receiver:
 def verify(secret: str, raw: bytes, headers: dict[str, str]) -> dict[str, Any]:
     """Verify with both libraries; raises what they raise."""
     event: dict[str, Any] = Webhook(secret).verify(raw, headers)
-    _openai().webhooks.verify_signature(raw, headers, secret=secret)
+    _OPENAI.verify_signature(raw, headers, secret=secret)
     return event
-
-
-@cache
-def _openai() -> OpenAI:
-    return OpenAI(api_key="none")
 
 
 @asynccontextmanager
