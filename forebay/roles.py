@@ -156,6 +156,9 @@ class Process:
             clock=self.clock,
             emit=self.emit,
             deliveries=connections.deliveries,
+            limits=connections.limits,
+            provider_changes=connections.provider_changes,
+            lanes=tuple(self.catalog.lanes.values()),
             windows=self.windows,
         )
         await connections.queue.declare([*self.catalog.lanes, *MAILBOXES])
@@ -185,6 +188,7 @@ class Process:
             endpoints=connections.webhook_endpoints,
             secrets=connections.webhook_secrets,
             deliveries=connections.deliveries,
+            provider_changes=connections.provider_changes,
             queue=connections.queue,
             outbox=connections.outbox,
             sender=sender,

@@ -17,6 +17,7 @@ from scheduler.duties.publish_notices import PublishNotices
 from scheduler.duties.publish_overdue_deliveries import PublishOverdueDeliveries
 from scheduler.duties.republish_stranded_jobs import RepublishStrandedJobs
 from scheduler.duties.seal_batches import SealBatches
+from scheduler.duties.tell_provider_changes import TellProviderChanges
 from scheduler.duties.watch_deadlines import WatchDeadlines
 from shared.domain.durations import format_duration
 
@@ -70,6 +71,7 @@ def timetable(parts: DutyParts, shelf: FileShelf | None = None) -> tuple[Row, ..
         Row("republish stranded jobs", every(10), RepublishStrandedJobs(parts)),
         Row("publish notices", every(10), PublishNotices(parts)),
         Row("publish overdue deliveries", every(30), PublishOverdueDeliveries(parts)),
+        Row("tell provider changes", every(5), TellProviderChanges(parts)),
         Row("expire jobs", every(5), ExpireJobs(parts)),
         Row("seal batches", every(30), SealBatches(parts)),
         Row("watch deadlines", every(60), WatchDeadlines(parts)),

@@ -20,6 +20,7 @@ from shared.adapters.redis.job_upkeep import RedisJobUpkeep
 from shared.adapters.redis.job_watch import RedisJobWatch
 from shared.adapters.redis.lane_pauses import RedisLanePauses
 from shared.adapters.redis.outbox import RedisOutbox
+from shared.adapters.redis.provider_changes import RedisProviderChanges
 from shared.adapters.redis.rate_limits import RedisRateLimits
 from shared.adapters.redis.schedule import RedisSchedule
 from shared.adapters.redis.webhook_endpoints import RedisWebhookEndpoints
@@ -42,6 +43,7 @@ from shared.domain.job_watch import JobWatch
 from shared.domain.lane_pauses import LanePauses
 from shared.domain.lanes import DEFERRABLE_WINDOWS, DeferrableWindow
 from shared.domain.notices import Outbox
+from shared.domain.provider_changes import ProviderChanges
 from shared.domain.reservations import RateLimits
 from shared.domain.schedule import Schedule
 from shared.domain.webhook_deliveries import Deliveries
@@ -74,6 +76,7 @@ class Connections:
     webhook_endpoints: WebhookEndpoints
     webhook_secrets: WebhookSecrets
     deliveries: Deliveries
+    provider_changes: ProviderChanges
     answer_streams: AnswerStreams
     upkeep: JobUpkeep
     schedule: Schedule
@@ -129,6 +132,7 @@ async def open_connections(
             webhook_endpoints=RedisWebhookEndpoints(client),
             webhook_secrets=RedisWebhookSecrets(client),
             deliveries=RedisDeliveries(client),
+            provider_changes=RedisProviderChanges(client),
             answer_streams=answer_streams,
             upkeep=RedisJobUpkeep(client, retention_s, windows[-1].seconds),
             schedule=RedisSchedule(client),

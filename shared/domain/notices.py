@@ -18,7 +18,7 @@ from shared.domain.work_queue import Message, WorkQueue
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something ended. ``subject``: the id of the job or the batch; ``mailbox``: who carries the news."""
+    """Something ended or changed. ``subject``: the id of the job, the batch, the endpoint or the provider's change; ``mailbox``: who carries the news."""
 
     team: str
     mailbox: Mailbox

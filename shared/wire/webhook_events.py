@@ -8,8 +8,9 @@ from standardwebhooks import Webhook
 
 from shared.domain.batches import Batch
 from shared.domain.job import Job
+from shared.domain.provider_changes import ProviderChange
 from shared.domain.webhook_secrets import SigningSecret
-from shared.domain.webhooks import LARGEST_BODY, WebhookEvent, end_of_batch
+from shared.domain.webhooks import LARGEST_BODY, EventType, WebhookEvent, end_of_batch, event_id
 from shared.wire.batch_object import batch_status, render_batch
 from shared.wire.job_object import render_job
 from shared.wire.moments import format_moment
@@ -20,6 +21,25 @@ USER_AGENT: Final = "forebay-webhooks"
 def event_of_batch(batch: Batch) -> WebhookEvent | None:
     """Give the event of a batch's end; None: it has not ended."""
     return end_of_batch(batch, batch_status(batch))
+
+
+def event_about_provider(team: str, change: ProviderChange, sequence: int) -> WebhookEvent:
+    """Give what a team is told of a provider: nothing but what ``GET /v1/lanes`` shows to everybody."""
+    return WebhookEvent(
+        id=event_id(change.id),
+        team=team,
+        type=EventType(f"provider.{change.status}"),
+        subject=change.id,
+        at=change.since,
+        sequence=sequence,
+        data={
+            "id": change.deployment,
+            "object": "deployment",
+            "model": change.lane,
+            "status": change.status.value,
+            "since": format_moment(change.since),
+        },
+    )
 
 
 def body_of(event: WebhookEvent, data: dict[str, Any]) -> bytes:

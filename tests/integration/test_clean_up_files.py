@@ -14,6 +14,7 @@ from scheduler.timetable import timetable
 from shared.adapters.redis.deliveries import RedisDeliveries
 from shared.adapters.redis.job_store import RedisJobStore
 from shared.adapters.redis.job_upkeep import RedisJobUpkeep
+from shared.adapters.redis.provider_changes import RedisProviderChanges
 from shared.domain.clock import SystemClock
 from shared.domain.errors import FilesUnavailable
 from shared.domain.job import Job, JobSpec, JobStatus, Outcome
@@ -204,7 +205,9 @@ async def test_without_the_file_store_the_duty_says_so(way: Road, duty: CleanUpF
 
 
 async def test_files_are_cleaned_up_where_there_is_a_file_store(way: Road) -> None:
-    parts = duty_parts(way.rig, RedisJobUpkeep(way.api.redis), RedisDeliveries(way.api.redis))
+    parts = duty_parts(
+        way.rig, RedisJobUpkeep(way.api.redis), RedisDeliveries(way.api.redis), RedisProviderChanges(way.api.redis)
+    )
     shelf = FileShelf(way.rig.parts.store, way.files, KEPT_S)
     with_files, without = timetable(parts, shelf), timetable(parts)
     assert {row.name for row in with_files} - {row.name for row in without} == {"clean up files"}

@@ -5,10 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from scheduler.duties.forget_deliveries import ForgetDeliveries
-from scheduler.duties.parts import DutyParts
 from scheduler.duties.publish_overdue_deliveries import OVERDUE_AFTER_S, PublishOverdueDeliveries
-from shared.adapters.redis.allowances import RedisAllowances
-from shared.adapters.redis.job_upkeep import RedisJobUpkeep
 from shared.domain.lanes import DEFAULT_WEIGHTS, Mailbox
 from shared.domain.webhook_deliveries import DeliveryAttempt
 from shared.domain.webhook_schedule import DeliveryStatus, Ruling
@@ -22,14 +19,6 @@ async def rig(valkey_url: str) -> AsyncIterator[WebhookRig]:
         yield rig
 
 
-def duty_parts(rig: WebhookRig) -> DutyParts:
-    upkeep, allowances = RedisJobUpkeep(rig.redis), RedisAllowances(rig.redis)
-    return DutyParts(
-        *(rig.store, upkeep, rig.queue, rig.parts.outbox, allowances),
-        *(rig.clock, rig.events.append, rig.deliveries),
-    )
-
-
 async def lose_a_message(rig: WebhookRig) -> None:
     intake = rig.queue.intake(Mailbox.WEBHOOKS.value, DEFAULT_WEIGHTS, 1)
     await (await intake.take()).ack()
@@ -39,7 +28,7 @@ async def lose_a_message(rig: WebhookRig) -> None:
 async def test_an_attempt_that_was_noted_and_whose_next_message_is_lost_is_published_by_the_scheduler(
     rig: WebhookRig,
 ) -> None:
-    duty = PublishOverdueDeliveries(duty_parts(rig))
+    duty = PublishOverdueDeliveries(rig.duty_parts())
     async with receiver(await rig.secret()) as hook:
         await rig.end_job(hook.url)
         [delivery] = await rig.fan_out()
@@ -65,8 +54,8 @@ async def test_a_redelivery_whose_message_is_lost_is_published_by_the_scheduler(
             [delivery] = await rig.ended(1)
             await rig.deliveries.begin_anew(TEAM, delivery.id, rig.clock.now())
             rig.clock.move_to(rig.clock.now() + OVERDUE_AFTER_S + 1)
-            assert await PublishOverdueDeliveries(duty_parts(rig))() == 1
+            assert await PublishOverdueDeliveries(rig.duty_parts())() == 1
             [ended] = await rig.ended(1)
         assert list(hook.seen.values()) == [2]
         assert ended.status is DeliveryStatus.DELIVERED
-        assert await ForgetDeliveries(duty_parts(rig))() == 0, "it is kept"
+        assert await ForgetDeliveries(rig.duty_parts())() == 0, "it is kept"

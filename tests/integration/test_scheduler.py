@@ -18,6 +18,7 @@ from scheduler.timetable import Row, every, timetable
 from shared.adapters.redis.connection import connect
 from shared.adapters.redis.deliveries import RedisDeliveries
 from shared.adapters.redis.job_upkeep import RedisJobUpkeep
+from shared.adapters.redis.provider_changes import RedisProviderChanges
 from shared.adapters.redis.schedule import RedisSchedule
 from shared.domain.allowances import UNLIMITED, Allowance, Charge, Charged, OverLimit, Owner, OwnerKind
 from shared.domain.batches import Batch
@@ -43,7 +44,7 @@ async def rig(valkey_url: str) -> AsyncIterator[Rig]:
 @pytest.fixture
 async def duties(rig: Rig, valkey_url: str) -> AsyncIterator[DutyParts]:
     client = connect(valkey_url)
-    yield duty_parts(rig, RedisJobUpkeep(client), RedisDeliveries(client))
+    yield duty_parts(rig, RedisJobUpkeep(client), RedisDeliveries(client), RedisProviderChanges(client))
     await client.aclose()
 
 

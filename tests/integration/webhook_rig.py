@@ -10,15 +10,21 @@ from dataclasses import dataclass, field, replace
 
 from redis.asyncio import Redis
 
+from scheduler.duties.parts import DutyParts
+from shared.adapters.redis.allowances import RedisAllowances
 from shared.adapters.redis.connection import connect
 from shared.adapters.redis.deliveries import RedisDeliveries
 from shared.adapters.redis.job_store import RedisJobStore
+from shared.adapters.redis.job_upkeep import RedisJobUpkeep
 from shared.adapters.redis.outbox import RedisOutbox
+from shared.adapters.redis.provider_changes import RedisProviderChanges
+from shared.adapters.redis.rate_limits import RedisRateLimits
 from shared.adapters.redis.webhook_endpoints import RedisWebhookEndpoints
 from shared.adapters.redis.webhook_secrets import RedisWebhookSecrets
 from shared.adapters.streams.work_queue import StreamsWorkQueue
 from shared.adapters.webhooks.sender import HttpWebhookSender
 from shared.domain.callbacks import Callback
+from shared.domain.catalog import Lane
 from shared.domain.clock import SystemClock
 from shared.domain.errors import BrokerUnavailable
 from shared.domain.events import Event
@@ -29,6 +35,7 @@ from shared.domain.job_store import JobStore
 from shared.domain.lanes import DEFAULT_WEIGHTS, MAILBOXES, Mailbox, Priority, QueueName
 from shared.domain.notices import Announcer
 from shared.domain.public_addresses import AllowedNetworks
+from shared.domain.reservations import RateLimits
 from shared.domain.webhook_deliveries import BUSY, Delivery, DeliveryFilter
 from shared.domain.webhook_endpoints import Endpoint
 from shared.domain.webhook_schedule import DeliveryStatus, Schedule
@@ -91,6 +98,22 @@ class WebhookRig:
     redis: Redis
     clock: MovedClock
     events: list[Event] = field(default_factory=list)
+
+    def duty_parts(self, limits: RateLimits | None = None, *lanes: Lane) -> DutyParts:
+        """What the scheduler's duties work with, beside the courier. ``limits``, of ``lanes``: of the server's clock."""
+        return DutyParts(
+            store=self.store,
+            upkeep=RedisJobUpkeep(self.redis),
+            queue=self.queue,
+            outbox=self.parts.outbox,
+            allowances=RedisAllowances(self.redis),
+            clock=self.clock,
+            emit=self.events.append,
+            deliveries=self.deliveries,
+            limits=limits or RedisRateLimits(self.redis),
+            provider_changes=self.parts.provider_changes,
+            lanes=lanes,
+        )
 
     async def secret(self, team: str = TEAM) -> str:
         """The secret of webhooks that are named on jobs."""
@@ -203,6 +226,7 @@ async def webhook_rig(url: str, timeout_s: float = 5.0, retention_s: float = 600
             endpoints=RedisWebhookEndpoints(client),
             secrets=RedisWebhookSecrets(client),
             deliveries=deliveries,
+            provider_changes=RedisProviderChanges(client),
             queue=queue,
             outbox=RedisOutbox(client),
             sender=sender,

@@ -30,6 +30,7 @@ from shared.domain.job_intake import NewJob
 from shared.domain.job_upkeep import JobUpkeep
 from shared.domain.lanes import DEFAULT_WEIGHTS, MAILBOXES, Priority
 from shared.domain.notices import Announcer
+from shared.domain.provider_changes import ProviderChanges
 from shared.domain.retry import RetryPolicy
 from shared.domain.routing import ClientKind, Deployment
 from shared.domain.token_estimate import TokenEstimator
@@ -178,12 +179,13 @@ async def worker_rig(
         yield Rig(parts, lane, provider, queue.intake(lane.name, DEFAULT_WEIGHTS, 8), events=events)
 
 
-def duty_parts(rig: Rig, upkeep: JobUpkeep, deliveries: Deliveries) -> DutyParts:
+def duty_parts(rig: Rig, upkeep: JobUpkeep, deliveries: Deliveries, provider_changes: ProviderChanges) -> DutyParts:
     """What the scheduler's duties work with, beside that worker."""
     parts = rig.parts
     return DutyParts(
         *(parts.store, upkeep, parts.queue, parts.outbox, parts.allowances),
         *(rig.clock, rig.events.append, deliveries),
+        *(parts.limits, provider_changes, (rig.lane,)),
     )
 
 

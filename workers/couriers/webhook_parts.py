@@ -6,6 +6,7 @@ from shared.domain.clock import Clock
 from shared.domain.events import Emit
 from shared.domain.job_store import JobStore
 from shared.domain.notices import Outbox
+from shared.domain.provider_changes import ProviderChanges
 from shared.domain.webhook_deliveries import Deliveries
 from shared.domain.webhook_endpoints import WebhookEndpoints
 from shared.domain.webhook_schedule import Schedule
@@ -27,6 +28,7 @@ class WebhookParts:
     endpoints: WebhookEndpoints
     secrets: WebhookSecrets
     deliveries: Deliveries
+    provider_changes: ProviderChanges
     queue: WorkQueue
     outbox: Outbox
     sender: WebhookSender

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from shared.domain.notices import Notice
+from shared.domain.provider_changes import PREFIX
 from shared.domain.webhooks import WebhookEvent, end_of_job
-from shared.wire.webhook_events import body_about_batch, body_about_job, body_of, event_of_batch
+from shared.wire.webhook_events import body_about_batch, body_about_job, body_of, event_about_provider, event_of_batch
 from workers.couriers.webhook_parts import WebhookParts
 
 
@@ -23,6 +24,7 @@ class Subjects:
         """Use the records in ``parts``."""
         self._store = parts.store
         self._endpoints = parts.endpoints
+        self._provider_changes = parts.provider_changes
 
     async def happening(self, notice: Notice) -> Happening | None:
         """Give what a notice tells of; None: nothing, because it is not kept any more, or has begun anew."""
@@ -35,6 +37,9 @@ class Subjects:
             batch = await self._store.batch(team, subject)
             ended = None if batch is None else event_of_batch(batch)
             return None if batch is None or ended is None else Happening(ended, batch.webhook)
+        if subject.startswith(f"{PREFIX}_"):
+            told = await self._provider_changes.told(team, subject)
+            return None if told is None else Happening(event_about_provider(team, *told))
         endpoint = await self._endpoints.get(team, subject)
         ended = None if endpoint is None else endpoint.end
         return None if ended is None else Happening(ended)

@@ -15,7 +15,7 @@ from shared.domain.answer_cache import CacheKey
 from shared.domain.lanes import QueueName
 
 TEAMS: Final = "forebay:teams"
-"""The set of all teams that ever submitted a job."""
+"""The set of all teams that ever submitted a job, or wanted webhooks."""
 
 FEED: Final = "forebay:feed"
 """The channel on which final statuses are announced, for all teams: ``<status> <job id>``."""
@@ -37,6 +37,9 @@ LEADER: Final = "forebay:{schedule}:leader"
 
 TIMETABLE: Final = "forebay:{schedule}:timetable"
 """A hash: each duty of the leading scheduler, by its name."""
+
+PROVIDER_CHANGES: Final = "forebay:{providers}:changes"
+"""A hash: the last change of each deployment that went down, by ``[lane, deployment]`` (JSON): status, since, and ``told`` or ``noted``."""
 
 PAUSED_LANES: Final = "forebay:paused-lanes"
 """The set of the lanes that an administrator has paused."""
@@ -95,6 +98,10 @@ class TeamKeys:
     def webhook_endpoint(self, endpoint_id: str) -> str:
         """A hash: the endpoint's record."""
         return f"{self.prefix}webhook-endpoint:{endpoint_id}"
+
+    def provider_change(self, change_id: str) -> str:
+        """A hash: a provider's change, as the team is told it, with its sequence number."""
+        return f"{self.prefix}provider-change:{change_id}"
 
     @property
     def webhook_secret(self) -> str:

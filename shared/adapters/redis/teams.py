@@ -22,7 +22,7 @@ BoundedCall = Callable[[str, int], ScriptCall]
 
 
 class Teams:
-    """All teams that ever had a job."""
+    """All teams that ever had a job, or an endpoint for webhooks."""
 
     def __init__(self, server: RoundTrips) -> None:
         """``server``: where their jobs are."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.adapters.redis import scripts
 from shared.adapters.redis.connection import Client
-from shared.adapters.redis.keys import of_team
+from shared.adapters.redis.keys import TEAMS, of_team
 from shared.adapters.redis.outbox import notices_from
 from shared.adapters.redis.round_trips import Argument, RoundTrips, ScriptCall
 from shared.adapters.redis.webhook_secrets import rotation, secret_from, text_of
@@ -25,7 +25,8 @@ class RedisWebhookEndpoints:
         """Keep a new endpoint."""
         arguments: list[Argument] = [endpoint.id, MOST_ENDPOINTS, *_fields(endpoint)]
         call = ScriptCall(scripts.ADD_WEBHOOK_ENDPOINT, _keys(endpoint.team, endpoint.id), arguments)
-        return bool(await self._server.run(call))
+        [is_added] = await self._server.run_all([call], before=[("SADD", TEAMS, endpoint.team)])
+        return bool(is_added)
 
     async def get(self, team: str, endpoint_id: str) -> Endpoint | None:
         """Give an endpoint."""

@@ -19,6 +19,7 @@ from shared.adapters.redis.job_store import RedisJobStore
 from shared.adapters.redis.job_upkeep import RedisJobUpkeep
 from shared.adapters.redis.keys import answer, of_team, worker_lease
 from shared.adapters.redis.outbox import RedisOutbox
+from shared.adapters.redis.provider_changes import RedisProviderChanges
 from shared.adapters.redis.rate_limits import RedisRateLimits
 from shared.adapters.redis.schedule import RedisSchedule
 from shared.adapters.redis.scripts import Script
@@ -34,6 +35,7 @@ from shared.domain.job import Attribution, JobSpec, JobStatus
 from shared.domain.job_intake import NewJob
 from shared.domain.job_lookup import JobFilter
 from shared.domain.lanes import JobClass
+from shared.domain.provider_changes import ProviderChange, ProviderStatus, never_down
 from shared.domain.rate_limit import CallEnd, Cost, Wish
 from shared.domain.reservations import Candidates, Reservation, Wait
 from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment
@@ -135,6 +137,10 @@ async def _send_webhooks(client: Redis) -> None:
     await deliveries.page(TEAM, DeliveryFilter(), None, 10)
     await deliveries.overdue(CREATED_AT + 1.0, 10)
     await deliveries.forget(10)
+    changes, was = RedisProviderChanges(client), never_down("a lane", "d1")
+    down = ProviderChange("a lane", "d1", ProviderStatus.DOWN, CREATED_AT)
+    assert await changes.note(was, down)
+    assert await changes.tell(down)
 
 
 async def _keep_a_schedule(schedule: RedisSchedule) -> None:
