@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from shared.domain.answer_streams import AnswerStreams, AnswerWriter
+from shared.domain.clock import Clock
 from shared.domain.job import JobSpec
 
 
@@ -19,6 +20,22 @@ class NobodyReads:
 
 
 NOBODY_READS: Final = NobodyReads()
+
+
+class TimedPassage:
+    """Passes the pieces of one call on. ``held_up_s``: seconds for which their reader has held it up, in all."""
+
+    def __init__(self, stream: AnswerWriter, clock: Clock) -> None:
+        """Pass them on to ``stream``."""
+        self.held_up_s = 0.0
+        self._stream = stream
+        self._clock = clock
+
+    async def send(self, piece: bytes) -> None:
+        """Pass on a piece; returns when the next may come."""
+        began_at = self._clock.monotonic()
+        await self._stream.send(piece)
+        self.held_up_s += self._clock.monotonic() - began_at
 
 
 @asynccontextmanager

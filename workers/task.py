@@ -69,6 +69,7 @@ class Answer:
     """What comes up the pipeline.
 
     cost_usd: None where the price is not known. rate_limit_headers: the provider's, if it was asked.
+    held_up_s: seconds for which its call waited for who reads the answer while it is made.
     """
 
     response: Json
@@ -77,6 +78,7 @@ class Answer:
     cost_usd: Decimal | None
     cache: CacheResult
     rate_limit_headers: Mapping[str, str] = field(default_factory=dict)
+    held_up_s: float = 0.0
 
 
 class NobodyAnswered(Exception):

@@ -38,6 +38,7 @@ from workers.lease import WorkerLease
 from workers.pause_watch import PauseWatch
 from workers.pipeline import assemble, stages
 from workers.quota_gate import QuotaGate
+from workers.renewals import Renewals
 from workers.room import Room
 from workers.settlement import Settlement
 from workers.stages.capacity import Capacity, LimitParts
@@ -101,7 +102,8 @@ class Worker:
         ends = CallEnds(parts.limits, clock, emit)
         gates = {name: QuotaGate(parts.limits, Turns(options.weights), ends) for name in catalog.lanes}
         estimator = TokenEstimator()
-        capacity = Capacity(LimitParts(gates, self._rooms, options.shares, clock, ends, estimator))
+        renewals = Renewals(parts.limits, clock)
+        capacity = Capacity(LimitParts(gates, self._rooms, options.shares, clock, ends, renewals, estimator))
         call = ProviderCall(parts.clients, estimator, clock, emit)
         self._executor = Executor(
             ExecutorParts(

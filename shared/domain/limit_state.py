@@ -85,7 +85,8 @@ class LimitState:
     flow: what was granted a second of late.
     latency_s: of the calls of late, on average; 0: not known.
     circuit: the breaker.
-    held: reservations, each with the moment it is forgotten, ``lifetime_s`` after it was granted.
+    held: reservations, each with the moment it is forgotten, ``lifetime_s`` after it was granted or last renewed.
+    begun: of those that were renewed, the moment each was granted.
     """
 
     at: float
@@ -102,6 +103,7 @@ class LimitState:
     latency_s: float = 0.0
     circuit: Circuit = field(default_factory=Circuit)
     held: Mapping[str, float] = field(default_factory=dict)
+    begun: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def missing(cls, rates: Rates, now: float) -> Self:
@@ -120,7 +122,8 @@ class LimitState:
         held = {name: end for name, end in self.held.items() if end > now}
         fading = math.exp(-passed / FLOW_S)
         flow = _each(amount * fading for amount in self.flow)
-        return replace(grown, at=max(now, self.at), levels=levels, flow=flow, held=held)
+        begun = {name: moment for name, moment in self.begun.items() if name in held}
+        return replace(grown, at=max(now, self.at), levels=levels, flow=flow, held=held, begun=begun)
 
     def effective(self, rates: Rates) -> SomeAmounts:
         """Give the rates that are used, a second."""
@@ -131,7 +134,7 @@ class LimitState:
 
     def breaker_wait_s(self, lifetime_s: float, now: float) -> float:
         """Give the seconds for which the breaker lets nothing through, 0 for none."""
-        return self.circuit.wait_s((end - lifetime_s for end in self.held.values()), now)
+        return self.circuit.wait_s((self._granted_at(name, lifetime_s) for name in self.held), now)
 
     def wait_s(self, rates: Rates, wish: Wish, now: float) -> float:
         """Give the seconds until the limits let the wish be reserved, 0 for now; of a state at ``now``."""
@@ -154,8 +157,19 @@ class LimitState:
 
     def reserved(self, rates: Rates, name: str, cost: Cost, expires_at: float) -> Self:
         """Give the state after the reservation ``name`` was granted."""
-        taken = self._moved(rates, cost.amounts, -1.0, held={**self.held, name: expires_at})
-        return replace(taken, granted=self.granted + 1, flow=_added(self.flow, cost.amounts))
+        taken = self._moved(rates, cost.amounts, -1.0)
+        held = {**self.held, name: expires_at}
+        return replace(taken, held=held, granted=self.granted + 1, flow=_added(self.flow, cost.amounts))
+
+    def renewed(self, terms: Terms, name: str, now: float) -> Self:
+        """Give the state after the call of a reservation was seen to be under way still, at ``now``.
+
+        What is not held, because it was settled or is forgotten, is not held again.
+        """
+        if name not in self.held:
+            return self
+        begun = {**self.begun, name: self._granted_at(name, terms.lifetime_s)}
+        return replace(self, held={**self.held, name: now + terms.lifetime_s}, begun=begun)
 
     def waiting(self, wish: Wish, now: float) -> Self:
         """Give the state after a reservation had to wait for the limits."""
@@ -165,15 +179,14 @@ class LimitState:
         """Give the state after the call of a reservation; a second settling changes nothing."""
         if name not in self.held:
             return self
-        granted_at = self.held[name] - terms.lifetime_s
-        held = {other: ends for other, ends in self.held.items() if other != name}
+        granted_at = self._granted_at(name, terms.lifetime_s)
         unused = _each(before - after for before, after in zip(estimate.amounts, actual.amounts, strict=True))
-        corrected = self._corrected(terms.rates, end.seen)
-        moved = corrected._moved(terms.rates, unused, 1.0, held)  # noqa: SLF001 - a state of its own kind
+        corrected = self._without(name)._corrected(terms.rates, end.seen)  # noqa: SLF001 - a state of its own kind
+        latency_s = max(0.0, now - granted_at - end.held_up_s)
         return replace(
-            moved,
+            corrected._moved(terms.rates, unused, 1.0),  # noqa: SLF001 - a state of its own kind
             flow=_added(self.flow, _each(-amount for amount in unused)),
-            latency_s=self._averaged(now - granted_at) if end.was_answered else self.latency_s,
+            latency_s=self._averaged(latency_s) if end.was_answered else self.latency_s,
             circuit=self.circuit.after(end.health, granted_at, terms.breaker, now),
         )
 
@@ -184,11 +197,10 @@ class LimitState:
         """
         if name not in self.held:
             return self
-        granted_at = self.held[name] - terms.lifetime_s
-        held = {other: end for other, end in self.held.items() if other != name}
+        granted_at = self._granted_at(name, terms.lifetime_s)
         closed_until = max(self.closed_until, now + max(retry_after_s, SHORTEST_REST_S))
         circuit = self.circuit.after(Health.GOOD, granted_at, terms.breaker, now)  # who counts calls is alive
-        closed = replace(self, held=held, closed_until=closed_until, refusals=self.refusals + 1, circuit=circuit)
+        closed = replace(self._without(name), closed_until=closed_until, refusals=self.refusals + 1, circuit=circuit)
         return closed if now - self.cut_at < CUT_AT_MOST_EVERY_S else closed._cut(now)  # noqa: SLF001 - a state of its own kind
 
     def _cut(self, now: float) -> Self:
@@ -222,12 +234,20 @@ class LimitState:
     def _averaged(self, latency_s: float) -> float:
         return self.latency_s + LATENCY_NEWS * (latency_s - self.latency_s) if self.latency_s else latency_s
 
-    def _moved(self, rates: Rates, amounts: Amounts, sign: float, held: Mapping[str, float]) -> Self:
+    def _granted_at(self, name: str, lifetime_s: float) -> float:
+        return self.begun.get(name, self.held[name] - lifetime_s)
+
+    def _without(self, name: str) -> Self:
+        held = {other: end for other, end in self.held.items() if other != name}
+        begun = {other: moment for other, moment in self.begun.items() if other != name}
+        return replace(self, held=held, begun=begun)
+
+    def _moved(self, rates: Rates, amounts: Amounts, sign: float) -> Self:
         levels = _each(
             level if rate is None else min(rate * CAPACITY_S, level + sign * amount)
             for level, rate, amount in zip(self.levels, self.effective(rates), amounts, strict=True)
         )
-        return replace(self, levels=levels, held=held)
+        return replace(self, levels=levels)
 
 
 def _left_of(parallel: int, kept: float) -> int:

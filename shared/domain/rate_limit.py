@@ -97,7 +97,10 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What is fixed of a deployment. ``lifetime_s``: seconds after which a reservation that nobody settled is forgotten."""
+    """What is fixed of a deployment.
+
+    lifetime_s: seconds after which a reservation that nobody settled or renewed is forgotten.
+    """
 
     rates: Rates
     breaker: BreakerPolicy
@@ -115,11 +118,13 @@ class CallEnd:
 
     health: what it says of the deployment. was_answered: there was an answer, so its latency counts.
     seen: what its headers say of the provider's own count.
+    held_up_s: seconds for which it waited for who reads its answer, which are not the provider's.
     """
 
     health: Health
     was_answered: bool = False
     seen: Sighting = Sighting()
+    held_up_s: float = 0.0
 
 
 def _a_second(a_minute: int | None) -> float | None:

@@ -53,6 +53,13 @@ class RateLimits(Protocol):
         """Reserve on the first of the candidates (in their asking order) that has capacity now."""
         ...
 
+    async def renew(self, reservation: Reservation) -> bool:
+        """Hold on to a reservation whose call is under way still; give whether there was one to hold on to.
+
+        One that was settled, refused or forgotten is not held again.
+        """
+        ...
+
     async def settle(self, reservation: Reservation, actual: Cost, end: CallEnd) -> BreakerState | None:
         """Note what the call really took and how it ended; give the breaker's new state if that changed it."""
         ...

@@ -412,9 +412,10 @@ STEPS = st.lists(
         st.tuples(
             st.just("settle"),
             st.builds(Cost, st.just(1.0), AMOUNTS, AMOUNTS),
-            st.builds(CallEnd, st.sampled_from(Health), st.booleans(), SIGHTINGS),
+            st.builds(CallEnd, st.sampled_from(Health), st.booleans(), SIGHTINGS, st.sampled_from([0.0, 0.5, 60.0])),
         ),
         st.tuples(st.just("refuse"), st.sampled_from([0.0, 0.25, 5.0]), st.none()),
+        st.tuples(st.just("renew"), st.none(), st.none()),
         st.tuples(st.just("pass"), st.sampled_from([0.001, 0.125, 1.0, 40.0, 400.0]), st.none()),
     ),
     max_size=60,
@@ -452,6 +453,13 @@ class Specification:
         settled = state.settled(self._terms[place], reservation.name, reservation.cost, actual, end, now)
         if settled is not state:
             self._states[place] = settled
+
+    def renew(self, place: int, reservation: Reservation, now: float) -> bool:
+        state = self._now(place, now)
+        renewed = state.renewed(self._terms[place], reservation.name, now)
+        if renewed is not state:
+            self._states[place] = renewed
+        return renewed is not state
 
     def refuse(self, place: int, reservation: Reservation, retry_after_s: float, now: float) -> None:
         state = self._now(place, now)
@@ -506,6 +514,9 @@ async def test_any_schedule_has_the_same_answers_as_the_specification(
                 model.settle(place, reservation, actual, end, now)
                 after = model.breaker(place, now)
                 assert await real.settle(reservation, actual, end) == (None if after is before else after)
+            case "renew", _, _ if made:
+                place, reservation = made[number % len(made)]
+                assert await real.renew(reservation) == model.renew(place, reservation, now)
             case "refuse", float(retry_after_s), _ if made:
                 place, reservation = made[number % len(made)]
                 model.refuse(place, reservation, retry_after_s, now)
@@ -521,4 +532,5 @@ async def test_any_schedule_has_the_same_answers_as_the_specification(
         assert state.circuit == replace(
             expected_state.circuit, opened_at=state.circuit.opened_at, open_until=state.circuit.open_until
         )
-        assert state.held.keys() == expected_state.held.keys()
+        assert state.held == pytest.approx(expected_state.held, rel=0, abs=1e-5)
+        assert state.begun == pytest.approx(expected_state.begun, rel=0, abs=1e-5)

@@ -44,6 +44,7 @@ from workers.call_ends import CallEnds
 from workers.executor import Executor, ExecutorParts
 from workers.pipeline import assemble, stages
 from workers.quota_gate import QuotaGate
+from workers.renewals import Renewals
 from workers.room import Room
 from workers.settlement import Settlement
 from workers.stages.capacity import Capacity, LimitParts
@@ -79,7 +80,8 @@ class Rig:
         gates = {name: QuotaGate(parts.limits, Turns(DEFAULT_WEIGHTS), ends) for name in self.catalog.lanes}
         rooms = {name: Room(8) for name in self.catalog.lanes}
         estimator = TokenEstimator()
-        capacity = Capacity(LimitParts(gates, rooms, ClassShares(), self.clock, ends, estimator))
+        renewals = Renewals(parts.limits, self.clock)
+        capacity = Capacity(LimitParts(gates, rooms, ClassShares(), self.clock, ends, renewals, estimator))
         call = ProviderCall(parts.clients, estimator, self.clock, emit)
         return Executor(
             ExecutorParts(

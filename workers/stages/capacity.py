@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,6 +19,7 @@ from shared.domain.sightings import sighting
 from shared.domain.token_estimate import TokenEstimator
 from workers.call_ends import CallEnds
 from workers.quota_gate import LONG_WAIT_S, Applicant, QuotaGate
+from workers.renewals import Renewals
 from workers.rests import fetched_at_most_s
 from workers.room import Room
 from workers.task import Answer, Proceed, Task
@@ -41,6 +43,7 @@ class LimitParts:
     """What the stage works with.
 
     gates, rooms: of each lane. shares: what each class leaves to others. ends: who is told how calls ended.
+    renewals: of the reservations of calls that stream, which may last long.
     """
 
     gates: Mapping[str, QuotaGate]
@@ -48,6 +51,7 @@ class LimitParts:
     shares: ClassShares
     clock: Clock
     ends: CallEnds
+    renewals: Renewals
     estimator: TokenEstimator = field(default_factory=TokenEstimator)
 
 
@@ -70,14 +74,16 @@ class Capacity:
         spec = task.envelope.spec
         self._parts.rooms[spec.lane].leave(spec.id)
         try:
-            answer = await proceed(task.on(reservation.deployment, is_probe=reservation.is_probe))
+            async with self._parts.renewals.held(reservation) if spec.streams else nullcontext():
+                answer = await proceed(task.on(reservation.deployment, is_probe=reservation.is_probe))
         except RateLimited as error:
             await self._parts.ends.refuse(reservation, error.retry_after_s or 0.0)
             raise
         except BaseException as error:
             await self._parts.ends.settle(reservation, _taken_in_vain(reservation, error), CallEnd(_health(error)))
             raise
-        end = CallEnd(Health.GOOD, was_answered=True, seen=sighting(answer.rate_limit_headers))
+        seen = sighting(answer.rate_limit_headers)
+        end = CallEnd(Health.GOOD, was_answered=True, seen=seen, held_up_s=answer.held_up_s)
         await self._parts.ends.settle(reservation, self._taken(task, reservation, answer), end)
         return answer
 

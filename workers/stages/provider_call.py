@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 
 from shared.domain.answer_cache import CacheResult
@@ -13,6 +14,7 @@ from shared.domain.providers import ProviderAnswer, ProviderClient, Spent
 from shared.domain.routing import ClientKind, Deployment
 from shared.domain.token_estimate import TokenEstimator
 from shared.domain.usage import Usage
+from workers.answer_stream import TimedPassage
 from workers.task import BROKEN_OFF, Answer, Proceed, Task
 
 SUCCEEDED = "succeeded"
@@ -41,8 +43,9 @@ class ProviderCall:
         if deployment is None:
             raise LookupError("no stage decided on a deployment")
         started_at = self._clock.now()
+        passage = TimedPassage(task.stream, self._clock)
         try:
-            answer = await self._answer(task, deployment)
+            answer = await self._answer(task, deployment, passage)
         except ProviderError as error:
             self._note(task, deployment, started_at, error.code, error.message)
             raise self._with_what_was_spent(error, task, deployment) from None
@@ -50,12 +53,12 @@ class ProviderCall:
             self._note(task, deployment, started_at, BROKEN_OFF)
             raise
         self._note(task, deployment, started_at, SUCCEEDED)
-        return _priced(answer, deployment, task)
+        return replace(_priced(answer, deployment, task), held_up_s=passage.held_up_s)
 
-    async def _answer(self, task: Task, deployment: Deployment) -> ProviderAnswer:
+    async def _answer(self, task: Task, deployment: Deployment, passage: TimedPassage) -> ProviderAnswer:
         client, spec, request = self._clients[deployment.client], task.envelope.spec, task.envelope.request
         if spec.streams:
-            return await client.stream(deployment, spec.endpoint, request, task.stream.send)
+            return await client.stream(deployment, spec.endpoint, request, passage.send)
         return await client.call(deployment, spec.endpoint, request)
 
     def _with_what_was_spent(self, error: ProviderError, task: Task, deployment: Deployment) -> ProviderError:

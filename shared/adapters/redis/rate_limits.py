@@ -2,12 +2,19 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from shared.adapters.redis.connection import Client
 from shared.adapters.redis.keys import limit_keys
 from shared.adapters.redis.round_trips import Argument, RoundTrips, ScriptCall
-from shared.adapters.redis.scripts import LOOK_AT_CAPACITY, REFUSE_CAPACITY, RESERVE_CAPACITY, SETTLE_CAPACITY, Script
+from shared.adapters.redis.scripts import (
+    LOOK_AT_CAPACITY,
+    REFUSE_CAPACITY,
+    RENEW_CAPACITY,
+    RESERVE_CAPACITY,
+    SETTLE_CAPACITY,
+    Script,
+)
 from shared.domain.circuit import BreakerState, Circuit
 from shared.domain.limit_state import LimitState
 from shared.domain.rate_limit import Amounts, CallEnd, Cost, Rates, Terms, Wish
@@ -16,6 +23,9 @@ from shared.domain.routing import Deployment
 
 Moment = Callable[[], Argument]
 """Gives the moment of a step (seconds since the epoch), or an empty string for the server's own clock."""
+
+_BEGUN: Final = "begun:"
+"""What a field of a state begins with that says when a reservation was granted that was renewed since."""
 
 
 class RedisRateLimits:
@@ -41,12 +51,19 @@ class RedisRateLimits:
             return Reservation(wish.name, lane, deployments[chosen - 1], candidates.breaker, wish.cost, bool(flag))
         return Wait(float(wait), bool(flag))
 
+    async def renew(self, reservation: Reservation) -> bool:
+        """Hold on to a reservation whose call is under way still; give whether there was one to hold on to."""
+        lifetime_s = Terms.of(reservation.deployment, reservation.breaker).lifetime_s
+        return bool(await self._step(RENEW_CAPACITY, reservation, lifetime_s))
+
     async def settle(self, reservation: Reservation, actual: Cost, end: CallEnd) -> BreakerState | None:
         """Note what the call really took and how it ended; give the breaker's new state if that changed it."""
         unused = [before - after for before, after in zip(reservation.cost.amounts, actual.amounts, strict=True)]
         seen = (*_texts(end.seen.per_second), *_texts(end.seen.remaining))
         ended = (end.health.value, int(end.was_answered))
-        state = await self._step(SETTLE_CAPACITY, reservation, *unused, *_terms(reservation), *ended, *seen)
+        state = await self._step(
+            SETTLE_CAPACITY, reservation, *unused, *_terms(reservation), *ended, *seen, end.held_up_s
+        )
         return BreakerState(state.decode()) if state else None
 
     async def refuse(self, reservation: Reservation, retry_after_s: float) -> None:
@@ -91,6 +108,7 @@ def _state(rates: Rates, now: float, fields: Sequence[bytes], held: Sequence[byt
             window=int(found.get("window", 0)),
         ),
         held={name.decode(): float(end) for name, end in zip(held[::2], held[1::2], strict=True)},
+        begun={name.removeprefix(_BEGUN): moment for name, moment in found.items() if name.startswith(_BEGUN)},
     )
     return state.advanced(rates, now)
 

@@ -186,6 +186,7 @@ async def _use_limits(limits: RedisRateLimits) -> None:
 
     taken = await eventually(reserve)
     assert taken is not None
+    await limits.renew(taken)
     await limits.settle(taken, Cost(), CallEnd(Health.GOOD))
     await limits.refuse(taken, 1.0)
     await limits.look("a lane", pair)

@@ -4,7 +4,8 @@
 -- A deployment has two keys, and all deployments of a lane share a slot:
 --   its state  (hash)        at, share, level1…4, cut_at, cut_share, granted, refusals,
 --                            closed_until, wanted, contended_at, flow1…4, latency,
---                            failures, opened_at, open_until, openings, window (the breaker's)
+--                            failures, opened_at, open_until, openings, window (the breaker's);
+--                            begun:<name> (when a reservation was granted that was renewed since)
 --   held       (sorted set)  reservations by the moment they are forgotten
 -- 1 is requests, 2 tokens of both kinds, 3 input tokens, 4 output tokens: amounts and rates always come in this order.
 -- A rate is a number a second, or '' where there is no such limit. KEYS and ARGV are those of the script behind.
@@ -20,6 +21,7 @@ local LONGEST_COOLDOWN_S, FIRST_WINDOW, RAMPED_AT = 60, 2, 64
 local PROBE_LOST_AFTER_S, PROBE_RECHECK_S, SAME_MOMENT_S = 60, 0.25, 0.001
 local ROUNDING = 1e-9
 local STATE_EXPIRES_S = 86400
+local BEGUN = 'begun:'
 
 local function moment(given)
   if given ~= '' then
@@ -58,6 +60,14 @@ local function regrow(state, rates, passed)
       or state.share * 2 ^ (math.min(passed, 1) / DOUBLING_S)
     state.share, state.wanted = math.min(FASTEST_SEARCH_PER_S, grown), 0
   end
+end
+
+local function forget_the_dead(key, held, now)
+  local past = string.format('%.6f', now)
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', held, '-inf', past)) do
+    redis.call('HDEL', key, BEGUN .. name)
+  end
+  redis.call('ZREMRANGEBYSCORE', held, '-inf', past)
 end
 
 -- Reads a deployment's state and brings it to the moment `now`.
@@ -103,7 +113,7 @@ local function load(key, held, rates, now)
     end
   end
   state.at = math.max(now, state.at)
-  redis.call('ZREMRANGEBYSCORE', held, '-inf', string.format('%.6f', now))
+  forget_the_dead(key, held, now)
   return state
 end
 
@@ -140,8 +150,25 @@ local function breaker_state(state, now)
   return state.window > 0 and 'ramping' or 'closed'
 end
 
+-- Gives when a reservation was granted that will be forgotten at `expires`.
+local function granted_moment(key, name, lifetime, expires)
+  return tonumber(redis.call('HGET', key, BEGUN .. name)) or expires - lifetime
+end
+
+-- Ends a reservation and gives when it was granted, or nil if it is not held.
+local function let_go(key, held, name, lifetime)
+  local expires = tonumber(redis.call('ZSCORE', held, name))
+  if not expires then
+    return nil
+  end
+  local granted_at = granted_moment(key, name, lifetime, expires)
+  redis.call('ZREM', held, name)
+  redis.call('HDEL', key, BEGUN .. name)
+  return granted_at
+end
+
 -- Seconds for which the breaker lets nothing through.
-local function breaker_wait(state, held, lifetime, now)
+local function breaker_wait(state, key, held, lifetime, now)
   if now < state.open_until then
     return state.open_until - now
   end
@@ -153,7 +180,11 @@ local function breaker_wait(state, held, lifetime, now)
   if state.open_until > 0 then
     since = math.max(since, now - PROBE_LOST_AFTER_S)
   end
-  local under_way = redis.call('ZCOUNT', held, '(' .. text(since + lifetime), '+inf')
+  local under_way = 0
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', held, '(' .. text(since + lifetime), '+inf')) do
+    local begun = tonumber(redis.call('HGET', key, BEGUN .. name))
+    under_way = under_way + ((not begun or begun > since) and 1 or 0)
+  end
   return under_way >= bound and PROBE_RECHECK_S or 0
 end
 

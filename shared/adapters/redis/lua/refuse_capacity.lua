@@ -11,13 +11,12 @@
 
 local now = moment(ARGV[1])
 local state = load(KEYS[1], KEYS[2], from_arguments(4), now)
-local expires = tonumber(redis.call('ZSCORE', KEYS[2], ARGV[2]))
-if not expires then
+local granted_at = let_go(KEYS[1], KEYS[2], ARGV[2], tonumber(ARGV[8]))
+if not granted_at then
   return 0
 end
-redis.call('ZREM', KEYS[2], ARGV[2])
 -- Who counts calls is alive.
-end_call(state, 'good', expires - tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10]), now)
+end_call(state, 'good', granted_at, tonumber(ARGV[9]), tonumber(ARGV[10]), now)
 state.closed_until = math.max(state.closed_until, now + math.max(tonumber(ARGV[3]), SHORTEST_REST_S))
 state.refusals = state.refusals + 1
 if now - state.cut_at >= CUT_AT_MOST_EVERY_S then

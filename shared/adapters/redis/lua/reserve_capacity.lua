@@ -103,7 +103,7 @@ local shortest, all_down = nil, 1
 for _, candidate in ipairs(candidates) do
   local state = candidate.state
   local wait = limits_wait(candidate)
-  local down = breaker_wait(state, candidate.held, candidate.lifetime, now)
+  local down = breaker_wait(state, candidate.key, candidate.held, candidate.lifetime, now)
   if wait == 0 and down == 0 then
     grant(candidate)
     return { candidate.place, '0', state.open_until > 0 and 1 or 0 }

@@ -11,17 +11,16 @@
 -- ARGV[15]      1 if there was an answer, so that its latency counts
 -- ARGV[16..19]  the provider's own rates
 -- ARGV[20..23]  amounts it has left, or ''
+-- ARGV[24]      seconds for which the call waited for who reads its answer
 -- Returns       the breaker's new state, or '' if it is as before or there was nothing to settle
 
 local now = moment(ARGV[1])
 local rates = from_arguments(7)
 local state = load(KEYS[1], KEYS[2], rates, now)
-local expires = tonumber(redis.call('ZSCORE', KEYS[2], ARGV[2]))
-if not expires then
+local granted_at, unused = let_go(KEYS[1], KEYS[2], ARGV[2], tonumber(ARGV[11])), from_arguments(3)
+if not granted_at then
   return ''
 end
-redis.call('ZREM', KEYS[2], ARGV[2])
-local granted_at, unused = expires - tonumber(ARGV[11]), from_arguments(3)
 for d = 1, KINDS do
   local enforced, left = tonumber(ARGV[15 + d]), tonumber(ARGV[19 + d])
   if enforced and rates[d] and rates[d] > 0 then
@@ -34,7 +33,7 @@ for d = 1, KINDS do
 end
 move(state, rates, unused)
 if ARGV[15] == '1' then
-  local latency = now - granted_at
+  local latency = math.max(0, now - granted_at - tonumber(ARGV[24]))
   state.latency = state.latency == 0 and latency or state.latency + LATENCY_NEWS * (latency - state.latency)
 end
 local before = breaker_state(state, now)
