@@ -184,6 +184,10 @@ class WebhookRig:
         depth = await self.queue.depth(Mailbox.WEBHOOKS.queue)
         return depth.ready + depth.unacknowledged
 
+    async def is_empty(self) -> bool:
+        """Whether no message is left in the mailbox."""
+        return await self.depth() == 0
+
     @asynccontextmanager
     async def carrying(self, **changes: object) -> AsyncIterator[None]:
         """Run a courier until the block ends; ``changes`` are to its parts."""

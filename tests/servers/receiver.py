@@ -93,6 +93,9 @@ class Receiver:
     def ids(self) -> set[str]:
         return {received.id for received in self.received}
 
+    async def has_received(self, count: int) -> bool:
+        return len(self.received) >= count
+
     async def process(self, request: web.Request) -> None:
         """Verify as a receiver should, and keep."""
         raw, headers = await request.read(), dict(request.headers)
