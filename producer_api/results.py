@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from typing import Final
 
 from shared.domain.clock import Clock
@@ -94,11 +94,12 @@ class ResultHub:
                 del self._waiting[job_id]
 
     async def _listen(self) -> None:
-        async for change in self._feed.follow():
-            if change is None:
-                self._wake_all()
-            else:
-                self._wake(change.job_id)
+        async with aclosing(self._feed.follow()) as changes:
+            async for change in changes:
+                if change is None:
+                    self._wake_all()
+                else:
+                    self._wake(change.job_id)
 
     def _wake_all(self) -> None:
         for job_id in list(self._waiting):

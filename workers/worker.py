@@ -5,6 +5,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -148,11 +149,12 @@ class Worker:
         return LaneRunner(lane, intake, self._executor, self._lease, self._rooms[lane.name], self.switch)
 
     async def _watch_for_ended_jobs(self) -> None:
-        async for change in self._parts.feed.follow():
-            if change is None:
-                await self._look_for_missed_ends()
-            elif change.status in ENDED_BY_OTHERS:
-                self._executor.abort(change.job_id)
+        async with aclosing(self._parts.feed.follow()) as changes:
+            async for change in changes:
+                if change is None:
+                    await self._look_for_missed_ends()
+                elif change.status in ENDED_BY_OTHERS:
+                    self._executor.abort(change.job_id)
 
     async def _look_for_missed_ends(self) -> None:
         for envelope in self._executor.in_hand:

@@ -1,6 +1,6 @@
 """The port to the announcements that jobs have ended."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,8 +18,8 @@ class JobChange:
 class JobFeed(Protocol):
     """Announcements of final statuses, to everybody who listens now. They may be lost: read the store as well."""
 
-    def follow(self) -> AsyncIterator[JobChange | None]:
-        """Yield changes for as long as it is iterated; reconnects by itself.
+    def follow(self) -> AsyncGenerator[JobChange | None]:
+        """Yield changes until it is closed, which its caller must see to; reconnects by itself.
 
         Yields None each time the subscription has been made (at first, and after a loss): whatever happened
         before may have been missed, and everything after will come.
