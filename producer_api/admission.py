@@ -222,7 +222,7 @@ class Admission:
     async def _tell_batch(self, spec: JobSpec) -> None:
         """Tell the end of a batch, if the withdrawal of this job was it."""
         if spec.batch_id is not None:
-            with suppress(Unavailable):
+            with suppress(Unavailable, Unroutable):
                 await self._announcer.tell_what_is_left(spec.team, [spec.batch_id])
 
     def _announce(self, drafts: list[Draft], jobs: list[Admitted]) -> None:

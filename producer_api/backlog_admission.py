@@ -44,7 +44,15 @@ class BacklogAdmission:
         """
         lanes = {draft.spec.lane for draft in drafts if draft.outcome is None}
         await asyncio.gather(*map(self._outlooks.of, lanes))
-        return [draft if draft.outcome is not None else await self._judge(draft) for draft in drafts]
+        judged: list[Draft | TooManyRequests] = []
+        try:
+            for draft in drafts:
+                verdict = draft if draft.outcome is not None else await self._judge(draft)
+                judged.append(verdict)
+        except BaseException:
+            self.forget(judged)
+            raise
+        return judged
 
     def queue_of(self, spec: JobSpec, starts_at: float, accepted: Accepted) -> QueueName:
         """Give the queue a recorded job waits in from ``starts_at`` (seconds since the epoch) on."""

@@ -72,8 +72,8 @@ class Withdrawals:
             await self._store.withdraw(spec.team, spec.id)
             await self._give_back([spec])
             self._new.popleft()
-            await self._tell_batch(spec)
             self._again.append((now + AGAIN_AFTER_S, spec))
+            await self._tell_batch(spec)
             return
         due_at, spec = self._again[0]
         if due_at > now:

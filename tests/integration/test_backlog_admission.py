@@ -14,6 +14,7 @@ from shared.adapters.redis.connection import connect
 from shared.adapters.redis.rate_limits import RedisRateLimits
 from shared.domain.backlog import BacklogPolicy
 from shared.domain.catalog import Catalog, Lane
+from shared.domain.errors import StoreUnavailable
 from shared.domain.lanes import CLASSES, QueueName
 from shared.domain.limit_state import LimitState
 from shared.domain.routing import ClientKind, ConfiguredLimits, Deployment
@@ -224,6 +225,20 @@ async def test_a_job_that_was_accepted_is_given_again_though_there_is_no_room_an
         assert (again.status, again.json["id"]) == (202, first.json["id"])
         conflict = await api.submit(idempotency_key="k-1", priority="bulk")
         assert conflict.status == 409
+
+
+async def test_what_was_let_in_by_half_when_the_store_went_away_takes_no_room(
+    valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise StoreUnavailable
+
+    async with seeing(valkey_url, BacklogPolicy(max_jobs=5)) as api:
+        with monkeypatch.context() as outage:
+            outage.setattr(api.store, "earlier", away)
+            assert (await api.upload([line(number) for number in range(8)], idempotency_key="k")).status == 503
+        for number in range(5):
+            assert (await api.submit(request=CHAT | {"seed": number})).status == 202
 
 
 async def test_tokens_that_are_short_make_the_wait_longer(valkey_url: str) -> None:

@@ -46,6 +46,15 @@ async def test_a_batch_whose_upload_goes_on_is_left_open(client: Client, store: 
     assert (await _progress(store)).is_open
 
 
+async def test_a_batch_is_kept_for_as_long_as_its_upload_goes_on(client: Client, store: JobStore) -> None:
+    await store.open_batch(a_batch())
+    key = of_team(TEAM).batch("batch_1")
+    kept_s = await client.ttl(key)
+    await client.expire(key, kept_s // 2)
+    await store.open_batch(a_batch())
+    assert await client.ttl(key) >= kept_s - 1
+
+
 async def test_a_batch_that_nobody_goes_on_with_is_closed_and_its_end_told_once(
     client: Client, store: JobStore, upkeep: JobUpkeep
 ) -> None:

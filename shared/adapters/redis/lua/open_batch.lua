@@ -19,6 +19,9 @@ elseif redis.call('HEXISTS', KEYS[1], 'finished_at') == 1 then
   redis.call('HSET', KEYS[1], 'resumed', 1)
 else
   redis.call('HSET', KEYS[1], 'is_open', 1)
+  if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then
+    redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  end
 end
 redis.call('ZADD', KEYS[2], now_text(), ARGV[1])
 return redis.call('HGETALL', KEYS[1])
