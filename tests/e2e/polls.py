@@ -62,8 +62,8 @@ class Poll(asyncio.Protocol):
             self._transport.close()
 
 
-async def connected(url: str, key: str, paths: Sequence[str]) -> list[Poll]:
-    """Connect a client for each path, some at a time."""
+async def connected(url: str, key: str, paths: Sequence[str], *, ask: bool = False) -> list[Poll]:
+    """Connect a client for each path, some at a time; ``ask``: each asks as soon as it is connected."""
     where = urlsplit(url)
     host, port = where.hostname or "", where.port or 80
     loop = asyncio.get_running_loop()
@@ -73,6 +73,8 @@ async def connected(url: str, key: str, paths: Sequence[str]) -> list[Poll]:
         request = f"GET {path} HTTP/1.1\r\nhost: {where.netloc}\r\nauthorization: Bearer {key}\r\n\r\n".encode()
         async with turns:
             _, poll = await loop.create_connection(lambda: Poll(request), host, port)
+            if ask:
+                poll.ask()
         return poll
 
     return await asyncio.gather(*map(connect, paths))

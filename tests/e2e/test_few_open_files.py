@@ -31,9 +31,8 @@ async def test_more_long_polls_of_a_team_than_there_are_open_files_shut_nobody_o
     ):
         installation = Installation(process.ready["url"], client, (process,))
         accepted = await client.submit(job("sim", "Later", run_at=later))
-        polls = await connected(installation.url, ADMIN_KEY, [f"/v1/jobs/{accepted['id']}?wait=300"] * POLLS)
-        for poll in polls:
-            poll.ask()
+        path = f"/v1/jobs/{accepted['id']}?wait=300"
+        polls = await connected(installation.url, ADMIN_KEY, [path] * POLLS, ask=True)
 
         async def all_others_are_refused() -> bool:
             return sum(poll.answered.done() for poll in polls) == POLLS - OF_ONE_TEAM

@@ -22,6 +22,7 @@ from workers.worker import Worker, WorkerOptions
 
 PER_SECOND = 20
 JOBS = 60
+SLOW = 4
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ async def test_workers_whose_clocks_are_ten_minutes_apart_keep_one_limit_and_tak
     rig: Rig, valkey_url: str
 ) -> None:
     await rig.provider.faults("latency", seconds=1.5 * LEASE_S, contains="Slow")
-    specs = [await rig.submit(f"{'Slow' if number < 4 else 'Quick'} {number}") for number in range(JOBS)]
+    specs = [await rig.submit(f"{'Slow' if number < SLOW else 'Quick'} {number}") for number in range(JOBS)]
     async with working(rig, valkey_url, 300.0), working(rig, valkey_url, -300.0):
 
         async def all_have_succeeded() -> bool:
@@ -45,7 +46,7 @@ async def test_workers_whose_clocks_are_ten_minutes_apart_keep_one_limit_and_tak
 
         await eventually(all_have_succeeded)
     arrivals = await rig.provider.arrivals()
-    assert len(arrivals) == JOBS
+    assert JOBS <= len(arrivals) < JOBS + SLOW, "by their clocks each would take all slow jobs from the other"
     assert exceeded([arrival.at for arrival in arrivals], PER_SECOND) == {}
 
 
