@@ -85,11 +85,14 @@ async def test_the_call_of_a_job_that_the_scheduler_expires_is_aborted(rig: Rig,
         async def is_expired() -> bool:
             return bool(await RedisJobUpkeep(client).expire(9, long_overdue_s=0.0))
 
+        async def is_settled() -> bool:
+            return await rig.waiting(spec) == 0
+
         await eventually(is_expired)
         await rig.provider.wait_until_idle()
+        await eventually(is_settled)
     await client.aclose()
     assert (await rig.job(spec)).status is JobStatus.EXPIRED
-    assert await rig.waiting(spec) == 0
 
 
 async def test_running_jobs_are_ended_before_the_worker_stops(rig: Rig) -> None:
