@@ -28,10 +28,16 @@ async def desk(restartable_rabbitmq: RestartableRabbitMQ, valkey_url: str) -> As
         yield desk
 
 
+async def queued(desk: Desk, **properties: Any) -> str:  # noqa: ANN401 - each property has its type
+    """Submit a job, and wait until the API has done with it: the job is listed before its message is published."""
+    await desk.submit(**properties)
+    await desk.nothing_waits()
+    return str((await desk.job())["id"])
+
+
 async def finished(desk: Desk, **properties: Any) -> str:  # noqa: ANN401 - each property has its type
     """Submit a job and have it done; its notice is in the mailbox."""
-    await desk.submit(**properties)
-    job_id = str((await desk.job())["id"])
+    job_id = await queued(desk, **properties)
     await desk.finish(job_id)
     return job_id
 
@@ -151,8 +157,7 @@ async def test_a_reply_whose_response_cannot_be_read_waits_and_holds_up_no_other
     folder = tmp_path / "files"
     large = LargeBodies(ObjectFiles(folder.as_uri()), inline_limit=10)
     whole = WholeJobs(desk.api.store, large)
-    await desk.submit()
-    job_id = str((await desk.job())["id"])
+    job_id = await queued(desk)
     await desk.finish(job_id, whole)
     folder.rename(tmp_path / "elsewhere")
     folder.touch()
