@@ -240,7 +240,7 @@ async def test_no_piece_in_time_is_a_504_and_the_job_goes_on(theatre: Theatre) -
 
 
 async def test_a_silence_between_pieces_that_is_too_long_ends_the_stream_and_the_job_goes_on(theatre: Theatre) -> None:
-    opening = theatre.opening(extra_headers={"x-forebay-timeout": "0.3"})
+    opening = theatre.opening(extra_headers={"x-forebay-timeout": "1"})
     spec = (await theatre.envelope()).spec
     async with theatre.writer(spec) as writer:
         await writer.send(chunk("Aare"))

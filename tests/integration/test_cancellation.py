@@ -64,7 +64,7 @@ async def queued(rig: Rig) -> JobSpec:
 
 
 async def scheduled(rig: Rig) -> JobSpec:
-    spec = await rig.submit(TEXT, run_at=rig.clock.now() + 0.6)
+    spec = await rig.submit(TEXT, run_at=rig.clock.now() + 2.0)
     await is_delayed(rig, spec)
     return spec
 

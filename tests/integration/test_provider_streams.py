@@ -139,9 +139,9 @@ async def test_who_takes_the_chunks_has_all_the_time_he_needs_and_holds_the_stre
     client: OpenAIHttpClient, provider: SimulatedProvider
 ) -> None:
     async def take(_piece: bytes) -> None:
-        await asyncio.wait([asyncio.Future()], timeout=0.15)
+        await asyncio.wait([asyncio.Future()], timeout=0.6)
 
-    await client.stream(deployment(provider.url, timeout_s=0.1), CHAT, question(max_tokens=4), take)
+    await client.stream(deployment(provider.url, timeout_s=0.5), CHAT, question(max_tokens=2), take)
 
 
 async def test_a_cancelled_stream_hangs_up(client: OpenAIHttpClient, provider: SimulatedProvider) -> None:

@@ -28,7 +28,7 @@ from tests.clock import WrongClock
 from tests.eventually import eventually
 from tests.integration.scheduler_process import DUTIES, done_key
 
-LEASE_S = 1.0
+LEASE_S = 3.0
 INTERVAL_S = 0.2
 
 
@@ -134,6 +134,11 @@ class Sleepy(RedisSchedule):
 
     asleep: asyncio.Event
     awake: asyncio.Event
+
+    async def lead(self, name: str, lease_s: float) -> int | None:
+        if self.asleep.is_set():
+            await self.awake.wait()
+        return await super().lead(name, lease_s)
 
     async def begin(self, name: str, term: int, firing: Firing) -> Beginning:
         self.asleep.set()

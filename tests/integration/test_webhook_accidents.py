@@ -30,7 +30,7 @@ async def hook(rig: WebhookRig) -> AsyncIterator[Receiver]:
 
 
 async def test_a_courier_that_is_lost_in_mid_delivery_has_its_attempt_made_again(valkey_url: str) -> None:
-    async with webhook_rig(valkey_url, timeout_s=0.3) as rig, receiver(await rig.secret()) as hook:
+    async with webhook_rig(valkey_url, timeout_s=1.0) as rig, receiver(await rig.secret()) as hook:
         rig.queue.is_hasty = False
         hook.answers = [dawdle, take]
         await rig.end_job(hook.url)

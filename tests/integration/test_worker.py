@@ -97,7 +97,7 @@ async def test_the_call_of_a_job_that_the_scheduler_expires_is_aborted(rig: Rig,
 
 async def test_running_jobs_are_ended_before_the_worker_stops(rig: Rig) -> None:
     spec = await rig.submit("Almost done")
-    await rig.provider.faults("latency", seconds=0.5)
+    await rig.provider.faults("latency", seconds=1.5)
     async with working(rig):
         await rig.provider.wait_for(in_flight=1)
     assert (await rig.job(spec)).status is JobStatus.SUCCEEDED
