@@ -15,7 +15,7 @@ from typing import Any, Final
 import yaml
 
 ADMIN_KEY: Final = "fb-admin-key-of-the-tests"
-START_S: Final = 30.0
+START_S: Final = 60.0
 
 
 @dataclass(frozen=True)

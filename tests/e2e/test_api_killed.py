@@ -50,7 +50,8 @@ async def test_a_killed_api_loses_no_answer_that_somebody_waited_for(tmp_path: P
         with pytest.raises(openai.APIConnectionError):
             await waiting
         await provider.release()
-        job = await native.wait_for_job((await anext(native.jobs(JobQuery())))["id"])
+        [asked] = [job async for job in native.jobs(JobQuery())]
+        job = await native.wait_for_job(asked["id"])
         answered = job["response"]["choices"][0]["message"]["content"]
         assert await ask(second, **{"Idempotency-Key": "once"}) == answered
         assert await provider.calls_of(TEXT) == {"begun": 1, "answered": 1}

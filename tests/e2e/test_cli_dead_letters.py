@@ -2,9 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from tests.e2e.commands import run
 from tests.e2e.processes import ADMIN_KEY, forebay, up, write_config
+from tests.eventually import eventually
 from tests.servers.provider import simulated_provider
 
 
@@ -19,10 +21,15 @@ async def test_an_administrator_replays_a_batch_that_failed(tmp_path: Path) -> N
             url = running.ready["url"]
             batch = json.loads((await run("submit", str(lines), "--json", url=url)).stdout)["batch"]["id"]
             assert (await run("watch", batch, url=url)).status == 1
-            listed = await run("dlq", "list", "--json", url=url)
-            [letter] = json.loads(listed.stdout)["data"]
+
+            async def letters() -> list[dict[str, Any]]:  # it is buried after the job's end is stored
+                listed = await run("dlq", "list", "--json", url=url)
+                assert "canary-question" not in listed.stdout
+                found: list[dict[str, Any]] = json.loads(listed.stdout)["data"]
+                return found
+
+            [letter] = await eventually(letters)
             assert (letter["reason"], letter["job_status"], letter["model"]) == ("content_filter", "failed", "sim")
-            assert "canary-question" not in listed.stdout
             assert "canary-question" in (await run("dlq", "show", letter["id"], "--request", url=url)).stdout
 
             await provider.clear_faults()

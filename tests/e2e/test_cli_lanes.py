@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.e2e.commands import at, run, started
 from tests.e2e.processes import ADMIN_KEY, forebay, up, write_config
+from tests.eventually import eventually
 from tests.servers.provider import simulated_provider
 
 
@@ -20,6 +21,10 @@ async def test_an_administrator_sees_pauses_and_resumes_a_lane(tmp_path: Path) -
             paused = await run("lanes", "pause", "sim", url=url)
             assert (paused.status, paused.stdout) == (0, "sim is paused; 0 jobs wait in it\n")
 
+            async def worker_knows() -> bool:  # it looks now and then
+                return b"lane switched" in running.said
+
+            await eventually(worker_knows)
             batch = json.loads((await run("submit", str(lines), "--json", url=url)).stdout)["batch"]["id"]
             async with started("lanes", "--watch", "--json", settings=at(url)) as watching:
                 assert watching._process.stdout is not None

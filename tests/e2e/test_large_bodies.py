@@ -12,6 +12,7 @@ from shared.adapters.embedded.valkey import EmbeddedValkey
 from shared.adapters.rabbitmq.names import queue_name
 from shared.domain.lanes import JobClass, QueueName
 from tests.e2e.processes import ADMIN_KEY, forebay, up, write_config
+from tests.eventually import eventually
 from tests.servers.rabbitmq import RestartableRabbitMQ
 from tests.servers.web import serving
 
@@ -46,6 +47,15 @@ def names_below(folder: Path) -> list[str]:
     return [path.name for path in folder.rglob("*.json")]
 
 
+async def until_deleted(requests: Path) -> None:
+    """Wait until no request is left: it is deleted only after the job's end is stored."""
+
+    async def are_gone() -> bool:
+        return names_below(requests) == []
+
+    await eventually(are_gone)
+
+
 async def test_separate_roles_pass_large_bodies_round_rabbitmq(
     tmp_path: Path, restartable_rabbitmq: RestartableRabbitMQ
 ) -> None:
@@ -68,7 +78,7 @@ async def test_separate_roles_pass_large_bodies_round_rabbitmq(
                 assert names_below(tmp_path / "files" / "requests") == [f"{job_id}.json"]
                 async with forebay("worker", "--config", config, settings=settings):
                     assert is_right(await client.wait_for_job(job_id))
-                assert names_below(tmp_path / "files" / "requests") == []
+                    await until_deleted(tmp_path / "files" / "requests")
                 assert len(names_below(tmp_path / "files" / "results")) == 1
     finally:
         await store.stop()
@@ -93,6 +103,7 @@ async def test_all_in_one_keeps_large_bodies_in_its_data_directory_over_a_kill(t
             async with AsyncClient(first.ready["url"], ADMIN_KEY) as client:
                 job_id = await submitted(client)
                 await client.wait_for_job(job_id)
+            await until_deleted(files / "requests")
             first.kill()
             await first.process.wait()
         assert len(names_below(files)) == 1

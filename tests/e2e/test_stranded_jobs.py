@@ -63,7 +63,7 @@ async def test_a_job_stranded_by_a_kill_between_record_and_publish_runs_within_a
         async def is_recorded() -> list[Any]:
             return [job async for job in client.jobs(JobQuery())]
 
-        [stranded] = await eventually(is_recorded, within_s=1.8)
+        [stranded] = await eventually(is_recorded)
         doomed.kill()
         with pytest.raises(Unreachable):
             await submission
@@ -75,10 +75,13 @@ async def test_a_job_stranded_by_a_kill_between_record_and_publish_runs_within_a
         assert clock.monotonic() - killed_at < 60
         assert (await provider.calls_of(TEXT))["begun"] == 1
 
-        schedule = await client.schedule()
-        assert schedule["leader"]["is_leading"]
-        [duty] = [duty for duty in schedule["duties"] if duty["name"] == "republish stranded jobs"]
-        assert [run["did"] for run in duty["last_runs"] if run["did"]] == [1]
+        assert (await client.schedule())["leader"]["is_leading"]
+
+        async def republished() -> list[int]:  # it is told when the duty is over, and the job may be done before
+            [duty] = [duty for duty in (await client.schedule())["duties"] if duty["name"] == "republish stranded jobs"]
+            return [run["did"] for run in duty["last_runs"] if run["did"]]
+
+        assert await eventually(republished) == [1]
 
 
 async def submit_to(url: str) -> None:

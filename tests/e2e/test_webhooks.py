@@ -32,7 +32,7 @@ async def test_a_webhook_whose_courier_was_killed_in_mid_delivery_arrives_with_t
             callback = {"webhook": f"{hook.url}?token=canary-token"}
             request = {"model": "sim", "messages": [{"role": "user", "content": PROMPT}]}
             job = await client.submit({"request": request, "callback": callback})
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await arrived.wait()
             first.kill()
             await first.process.wait()

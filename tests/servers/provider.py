@@ -21,7 +21,7 @@ from tests.eventually import eventually
 CHAT: Final = "/v1/chat/completions"
 
 _ROOT = Path(__file__).parents[2]
-_START_DEADLINE_S = 20.0
+_START_DEADLINE_S = 60.0
 _STOP_DEADLINE_S = 10.0
 
 
@@ -78,11 +78,11 @@ class SimulatedProvider:
         counts: dict[str, int] = contents.get(hashlib.sha256(text.encode()).hexdigest(), nothing)
         return counts
 
-    async def wait_for(self, deadline_s: float = 10.0, **at_least: int) -> dict[str, int]:
+    async def wait_for(self, deadline_s: float = 30.0, **at_least: int) -> dict[str, int]:
         """Wait until each named count of the total is at least that; give the total. ``wait_for(in_flight=3)``."""
         return await self._wait_until(lambda total: all(total[name] >= at_least[name] for name in at_least), deadline_s)
 
-    async def wait_until_idle(self, deadline_s: float = 10.0) -> dict[str, int]:
+    async def wait_until_idle(self, deadline_s: float = 30.0) -> dict[str, int]:
         """Wait until nothing is in flight; give the total."""
         return await self._wait_until(lambda total: not total["in_flight"], deadline_s)
 
