@@ -16,8 +16,9 @@ from tests.servers.provider import simulated_provider
 
 PER_SECOND = 20
 DEFERRABLE = 10
-WINDOW = DeferrableWindow.of("4s")
-WITHIN_S = 6
+WINDOW = DeferrableWindow.of("10s")
+WITHIN_S = 14
+"""More than the window, and less than would give its jobs a second one."""
 
 
 @asynccontextmanager

@@ -14,8 +14,11 @@ from tests.servers.provider import simulated_provider
 PER_SECOND = 20
 NOISY = 600
 QUIET = 30
-OF_THE_OTHER_AT_MOST = 2 * QUIET
-"""Calls for the noisy team that may begin before the last one for the quiet team: some have begun, some share the turns."""
+OF_THE_OTHER_AT_MOST = 4 * QUIET
+"""Calls for the noisy team that may begin before the last one for the quiet team.
+
+Some have begun, some share the turns, and some are called while a busy machine takes the quiet team's jobs in.
+"""
 
 
 @pytest.mark.timeout(120)
