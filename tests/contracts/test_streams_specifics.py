@@ -18,7 +18,7 @@ from shared.domain.errors import BrokerUnavailable
 from shared.domain.events import Event, ServerBack, ServerLost
 from shared.domain.lanes import DEFAULT_WEIGHTS, DEFERRABLE_WINDOWS, JobClass, QueueName, overdue_queue
 from shared.domain.work_queue import Message, QueueDepth
-from tests.contracts.test_work_queue import numbered, publish_all, take, take_all, until_depth, until_fetched
+from tests.contracts.test_work_queue import SOON_S, numbered, publish_all, take, take_all, until_depth, until_fetched
 from tests.contracts.transports import StreamsTransport, Transport, ignore
 from tests.eventually import eventually
 from tests.servers.proxy import Proxy
@@ -226,7 +226,7 @@ async def test_a_delayed_message_whose_queue_is_gone_becomes_a_dead_letter(
     queue: StreamsWorkQueue, client: Redis
 ) -> None:
     message = Message(b"body", "job_1", {"header": "value"})
-    await queue.publish(STANDARD, message, delay_s=0.3)
+    await queue.publish(STANDARD, message, delay_s=2.0)
     await client.delete(queue_stream(STANDARD))
 
     async def is_buried() -> bool:
@@ -311,7 +311,7 @@ async def test_a_frozen_server_is_an_error_soon_and_work_goes_on_when_it_thaws(p
         private_valkey.freeze()
         for attempt in (queue.publish(STANDARD, Message(b"", "job_2")), queue.ping()):
             with pytest.raises(BrokerUnavailable):
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(SOON_S):
                     await attempt
         private_valkey.thaw()
         await held.ack()

@@ -7,7 +7,16 @@ import pytest
 from shared.domain.errors import BrokerUnavailable
 from shared.domain.lanes import DEFAULT_WEIGHTS, JobClass, QueueName
 from shared.domain.work_queue import Intake, Message, QueueDepth, WorkQueue
-from tests.contracts.test_work_queue import STANDARD, numbered, publish_all, take, take_all, until_depth, until_fetched
+from tests.contracts.test_work_queue import (
+    SOON_S,
+    STANDARD,
+    numbered,
+    publish_all,
+    take,
+    take_all,
+    until_depth,
+    until_fetched,
+)
 from tests.contracts.transports import Restartable, Transport
 from tests.eventually import eventually
 from tests.servers.proxy import Proxy
@@ -47,7 +56,7 @@ async def test_an_absent_broker_is_an_error_soon(transport: Transport, line: Pro
     await line.go_away()
     async with transport.unconnected(line.port) as queue:
         with pytest.raises(BrokerUnavailable):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(SOON_S):
                 await queue.open()
 
 
@@ -55,13 +64,13 @@ async def test_a_silent_broker_is_an_error_soon(transport: Transport, line: Prox
     line.freeze()
     async with transport.unconnected(line.port) as queue:
         with pytest.raises(BrokerUnavailable):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(SOON_S):
                 await queue.open()
 
 
 async def test_publishing_to_a_lost_broker_is_an_error_soon(distant: WorkQueue, line: Proxy, lane: str) -> None:
     await line.go_away()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(SOON_S):
         outcomes = await asyncio.gather(
             distant.publish(QueueName(lane, STANDARD), Message(b"", "job_1")),
             distant.publish(QueueName(lane, STANDARD), Message(b"", "job_1"), delay_s=1),
@@ -77,7 +86,7 @@ async def test_publishing_to_a_silent_broker_is_an_error_soon_and_works_again_la
 ) -> None:
     name = QueueName(lane, STANDARD)
     line.freeze()
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(SOON_S):
         outcomes = await asyncio.gather(
             *(distant.publish(name, message) for message in numbered(100)), return_exceptions=True
         )
@@ -121,7 +130,7 @@ async def test_a_killed_broker_loses_no_message_and_everything_goes_on(restartab
         held = await take(intake)
         await restartable.kill()
         with pytest.raises(BrokerUnavailable):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(SOON_S):
                 await publisher.publish(name, Message(b"", "job_lost"))
         await restartable.start()
         await held.ack()

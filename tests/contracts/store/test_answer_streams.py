@@ -21,7 +21,7 @@ from tests.contracts.store.servers import StoreServer
 from tests.eventually import eventually
 from tests.servers.proxy import Proxy, proxy_to, tcp
 
-_GENEROUSLY_S = 20.0
+_GENEROUSLY_S = 60.0
 QUICK = StreamPatience(look_s=0.1, with_writers=8, with_readers=8, window=1000)
 USUAL = StreamPatience(look_s=1.0, window=1000)
 UNHURRIED = StreamPatience(look_s=60.0, window=1000)

@@ -81,7 +81,7 @@ async def test_an_idempotency_key_is_forgotten_with_its_job_however_that_ends(
     assert callable(end)
     await end(store, client, spec)
     of_job, of_key = await client.pttl(of_team(TEAM).job(spec.id)), await client.pttl(KEY)
-    assert abs(of_job - of_key) < 1000
+    assert abs(of_job - of_key) < 60_000
     assert of_key > 0
 
 

@@ -52,7 +52,7 @@ async def test_a_batch_is_kept_for_as_long_as_its_upload_goes_on(client: Client,
     kept_s = await client.ttl(key)
     await client.expire(key, kept_s // 2)
     await store.open_batch(a_batch())
-    assert await client.ttl(key) >= kept_s - 1
+    assert await client.ttl(key) > 0.9 * kept_s
 
 
 async def test_a_batch_that_nobody_goes_on_with_is_closed_and_its_end_told_once(

@@ -22,7 +22,7 @@ from shared.domain.usage import Usage
 from tests.contracts.store.examples import TEAM, a_spec, new
 from tests.contracts.store.servers import SentinelServer, StoreServer
 
-_GENEROUSLY_S = 6.0
+_GENEROUSLY_S = 15.0
 
 
 async def _refused_in_time(store: JobStore) -> None:
