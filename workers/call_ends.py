@@ -17,6 +17,8 @@ PAUSE_S: Final = 0.5
 TRIES: Final = int(RESERVATION_S / PAUSE_S)
 """After these the store has forgotten the reservation by itself."""
 
+Tell = Callable[[], Awaitable[None]]
+
 
 class CallEnds:
     """An answer never waits for the store to be back; what its call took is told to it then.
@@ -30,7 +32,7 @@ class CallEnds:
         self._limits = limits
         self._clock = clock
         self._emit = emit
-        self._late: set[asyncio.Task[None]] = set()
+        self._late: dict[asyncio.Task[None], Tell] = {}
 
     async def settle(self, reservation: Reservation, taken: Cost, end: CallEnd) -> None:
         """Note what a call took and how it ended."""
@@ -44,27 +46,38 @@ class CallEnds:
         """Note that the provider refused a call (429)."""
         await self._now_or_later(lambda: self._limits.refuse(reservation, retry_after_s))
 
+    async def close(self) -> None:
+        """Tell what is left a last time; what the store does not hear now, it forgets by itself."""
+        left = dict(self._late)
+        for late in left:
+            late.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.gather(*(_told(tell) for tell in left.values()))
+
     async def _settle(self, reservation: Reservation, taken: Cost, end: CallEnd) -> None:
         moved = await self._limits.settle(reservation, taken, end)
         if moved is not None:
             self._emit(BreakerMoved(reservation.lane, reservation.deployment.id, moved.value))
 
-    async def _now_or_later(self, tell: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await tell()
-        except StoreUnavailable:
+    async def _now_or_later(self, tell: Tell) -> None:
+        if not await _told(tell):
             self._begin(tell)
 
-    def _begin(self, tell: Callable[[], Awaitable[None]]) -> None:
+    def _begin(self, tell: Tell) -> None:
         late = asyncio.create_task(self._later(tell))
-        self._late.add(late)
-        late.add_done_callback(self._late.discard)
+        self._late[late] = tell
+        late.add_done_callback(self._late.pop)
 
-    async def _later(self, tell: Callable[[], Awaitable[None]]) -> None:
+    async def _later(self, tell: Tell) -> None:
         for _ in range(TRIES):
             await self._clock.sleep(PAUSE_S)
-            try:
-                return await tell()
-            except StoreUnavailable:
-                continue
-        return None
+            if await _told(tell):
+                return
+
+
+async def _told(tell: Tell) -> bool:
+    try:
+        await tell()
+    except StoreUnavailable:
+        return False
+    return True

@@ -100,7 +100,7 @@ class Worker:
         self._pauses = PauseWatch(parts.pauses, self.switch, catalog.lanes, clock, emit)
         self._lease = WorkerLease(self.name, parts.leases, clock, emit)
         self._rooms = {name: Room(options.slots, options.shares.interactive_reserve) for name in catalog.lanes}
-        ends = CallEnds(parts.limits, clock, emit)
+        self._ends = ends = CallEnds(parts.limits, clock, emit)
         gates = {name: QuotaGate(parts.limits, Turns(options.weights), ends) for name in catalog.lanes}
         estimator = TokenEstimator()
         renewals = Renewals(parts.limits, clock)
@@ -129,6 +129,7 @@ class Worker:
             keeping.cancel()
             watching.cancel()
             following.cancel()
+        await self._ends.close()
         await self._lease.end()
         self._emit(RoleStopped("worker", self.name, given_back))
 
