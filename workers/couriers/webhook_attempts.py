@@ -164,10 +164,8 @@ class Attempts:
         back_in_s: when there will be a place for it; None: nobody can say, so it waits longer each time.
         """
         if back_in_s is not None:
-            delay_s = back_in_s + self._parts.schedule.uniform(0.0, 1.0)
-            await self._parts.queue.publish(_QUEUE, due.message(1), delay_s)
-            return
-        times_busy = int(message.headers.get(BUSY, "0"))
-        longest_s = min(2.0**times_busy, LONGEST_BACK_S)
-        delay_s = longest_s * (1 - self._parts.schedule.uniform(0.0, 0.5))
+            times_busy, delay_s = 0, back_in_s + self._parts.schedule.uniform(0.0, 1.0)
+        else:
+            times_busy = int(message.headers.get(BUSY, "0"))
+            delay_s = min(2.0**times_busy, LONGEST_BACK_S) * (1 - self._parts.schedule.uniform(0.0, 0.5))
         await self._parts.queue.publish(_QUEUE, due.message(min(times_busy + 1, 16)), delay_s)
